@@ -1,0 +1,136 @@
+"""Everything limen raises on purpose. Each leaf has a stable `code`.
+
+    LimenError
+    ├── GuardError                  in front of a guarded route; drawn in limen.verify.errors
+    ├── InvalidRequest              malformed, oversized or unacceptable input
+    │   ├── BodyTooLarge
+    │   └── PasswordRefused         the password breaks the policy; `reason` says which part
+    ├── InvalidCredentials          wrong password, unknown or disabled account: one answer
+    ├── TooManyAttempts             a limit refused the attempt; `retry_after` says how long
+    ├── InvalidRefreshToken         forged, expired, used, or of an ended session: one answer
+    ├── RefreshSuperseded           another tab refreshed first: read the store again
+    ├── EmailTaken
+    ├── AccountNotFound
+    ├── Busy                        the hashing queue is full
+    ├── DatabaseUnavailable         locked, full, read-only or gone: nothing was decided
+    └── ConfigurationError          limen cannot start like this; names the variable and a fix
+
+HTTP statuses belong to `limen.api.problems`.
+"""
+
+from limen.verify.errors import GuardError, LimenError
+
+__all__ = [
+    "AccountNotFound",
+    "BodyTooLarge",
+    "Busy",
+    "ConfigurationError",
+    "DatabaseUnavailable",
+    "EmailTaken",
+    "GuardError",
+    "InvalidCredentials",
+    "InvalidRefreshToken",
+    "InvalidRequest",
+    "LimenError",
+    "PasswordRefused",
+    "RefreshSuperseded",
+    "TooManyAttempts",
+]
+
+
+class InvalidRequest(LimenError):
+    """The request cannot be understood or accepted; `field` names the member at fault."""
+
+    code = "invalid_request"
+    detail = "The request is malformed."
+
+    def __init__(self, detail: str | None = None, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class BodyTooLarge(InvalidRequest):
+    code = "body_too_large"
+    detail = "The body is larger than 16 KiB."
+
+
+class PasswordRefused(InvalidRequest):
+    """The password breaks the policy.
+
+    `reason` is one of "too_short", "too_long", "common" and "context".
+    """
+
+    code = "password_refused"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail, field="password")
+        self.reason = reason
+
+
+class InvalidCredentials(LimenError):
+    code = "invalid_credentials"
+    detail = "The e-mail address or the password is wrong."
+
+
+class TooManyAttempts(LimenError):
+    """A limit refused the attempt before anything was looked at.
+
+    `policy` is the limit's name, `quota` attempts are admitted per `window` seconds, and the
+    next one is admitted after `retry_after` seconds, which is never 0.
+    """
+
+    code = "too_many_attempts"
+    detail = "Too many attempts: wait before trying again."
+
+    def __init__(self, *, policy: str, quota: int, window: int, retry_after: int) -> None:
+        super().__init__()
+        self.policy = policy
+        self.quota = quota
+        self.window = window
+        self.retry_after = retry_after
+
+
+class InvalidRefreshToken(LimenError):
+    code = "invalid_refresh_token"
+    detail = "The refresh token is not valid any more: sign in again."
+
+
+class RefreshSuperseded(LimenError):
+    code = "refresh_superseded"
+    detail = "Another request has just refreshed this session: use the token it was given."
+
+
+class EmailTaken(LimenError):
+    code = "email_taken"
+    detail = "There is already an account with this e-mail address."
+
+
+class AccountNotFound(LimenError):
+    code = "account_not_found"
+    detail = "There is no such account."
+
+
+class Busy(LimenError):
+    """The hashing queue is full; there should be room after `retry_after` seconds."""
+
+    code = "busy"
+    detail = "Too many sign-ins are waiting: try again shortly."
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class DatabaseUnavailable(LimenError):
+    code = "database_unavailable"
+    detail = "The database cannot be reached just now: try again shortly."
+
+
+class ConfigurationError(LimenError):
+    """limen cannot start like this. The message names the variable, the mistake and a fix."""
+
+    code = "configuration"
+
+    def __init__(self, variable: str, problem: str, works: str) -> None:
+        self.variable = variable
+        super().__init__(f"{variable}: {problem}; for example {works}")
