@@ -1,0 +1,90 @@
+"""What a good access token says, as a value.
+
+The names on the wire are those of RFC 7519 and RFC 9068; the names here are words. A `Claims`
+says only that every claim is there and has the right shape. That the signature, the issuer, the
+audience and the time are right is the verifier's to say.
+
+Integers are integers: limen issues no other, and a `true` or a `1.5` in place of a time is a
+token that somebody else made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from limen.verify.errors import InvalidToken
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Who is calling, in which session, with what permission, and until when.
+
+    `user_id`, `sid` (the session) and `jti` (this token) are opaque. `cv` is the account's
+    credential version when the token was issued. Times are in whole seconds since the Unix epoch.
+    """
+
+    user_id: str
+    sid: str
+    jti: str
+    issuer: str
+    audience: tuple[str, ...]
+    issued_at: int
+    not_before: int
+    expires_at: int
+    cv: int
+    scopes: frozenset[str]
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, object]) -> Self:
+        """Read the claims of an access token. Claims we do not know are ignored.
+
+        Raises:
+            InvalidToken: "wrong_type" if `type` is not "access"; "bad_claims" if a claim is
+                missing or misshapen, or `sub` and `user_id` differ.
+        """
+        if payload.get("type") != "access":
+            raise InvalidToken("wrong_type")
+        user_id = _text(payload, "user_id")
+        if payload.get("sub") != user_id:
+            raise InvalidToken("bad_claims")
+        return cls(
+            user_id=user_id,
+            sid=_text(payload, "sid"),
+            jti=_text(payload, "jti"),
+            issuer=_text(payload, "iss"),
+            audience=_audience(payload),
+            issued_at=_whole(payload, "iat"),
+            not_before=_whole(payload, "nbf"),
+            expires_at=_whole(payload, "exp"),
+            cv=_whole(payload, "cv"),
+            scopes=_scopes(payload),
+        )
+
+
+def _text(payload: Mapping[str, object], name: str) -> str:
+    value = payload.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidToken("bad_claims")
+    return value
+
+
+def _whole(payload: Mapping[str, object], name: str) -> int:
+    value = payload.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidToken("bad_claims")
+    return value
+
+
+def _audience(payload: Mapping[str, object]) -> tuple[str, ...]:
+    value = payload.get("aud")
+    audience = value if isinstance(value, list) else [value]
+    if not audience or not all(isinstance(name, str) and name for name in audience):
+        raise InvalidToken("bad_claims")
+    return tuple(audience)
+
+
+def _scopes(payload: Mapping[str, object]) -> frozenset[str]:
+    value = payload.get("scope")
+    if not isinstance(value, str):
+        raise InvalidToken("bad_claims")
+    return frozenset(value.split(" ")) - {""}

@@ -1,0 +1,101 @@
+"""The strict gate: what a token must look like before anything else looks at it.
+
+A compact JWS has many spellings: padded or loose base64, members repeated or added, JSON in
+UTF-16, five parts instead of three. The JOSE libraries accept some of them even under a good
+signature, and every one is room for an attack. We issue exactly one spelling, so we accept
+exactly one:
+
+    header . payload . signature     4 KiB in all, ASCII, canonical base64url, none empty
+    header                           {"alg": ..., "typ": "at+jwt", "kid": ...}: these and no more
+    payload                          a JSON object, as limen.verify.strict_json reads it
+
+Nothing is verified here. The result is called `Unverified` because it may come from anybody.
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from limen.verify.errors import InvalidToken
+from limen.verify.strict_json import StrictJSONError, loads
+
+# A proxy's usual limit for all headers together is 8 KiB.
+MAX_TOKEN_BYTES = 4096
+
+# joserfc stops here too: what we accept, it must accept.
+MAX_HEADER_BYTES = 512
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}")
+_HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """A well-formed token that anybody may have written."""
+
+    algorithm: str
+    kid: str
+    payload: Mapping[str, object] = field(repr=False)
+    token: str = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @property
+    def signed(self) -> bytes:
+        """The bytes that the signature covers (RFC 7515, section 5.2)."""
+        return self.token.rpartition(".")[0].encode("ascii")
+
+
+def parse(token: str, *, typ: str = "at+jwt") -> Unverified:
+    """Take a token apart, if it has exactly the form that limen issues.
+
+    Raises:
+        InvalidToken: "wrong_type" if the header's `typ` is another (RFC 8725, section 3.11),
+            "malformed" for everything else.
+    """
+    header_json, payload_json, signature = split(token)
+    header, payload = _object(header_json), _object(payload_json)
+    algorithm, kid = header.get("alg"), header.get("kid")
+    if not header.keys() <= _HEADER_MEMBERS:
+        raise InvalidToken("malformed")
+    if not isinstance(algorithm, str) or not isinstance(kid, str):
+        raise InvalidToken("malformed")
+    if header.get("typ") != typ:
+        raise InvalidToken("wrong_type")
+    return Unverified(algorithm, kid, payload, token, signature)
+
+
+def split(token: str) -> tuple[bytes, bytes, bytes]:
+    """Return the header, the payload and the signature, decoded.
+
+    Raises:
+        InvalidToken: "malformed" if the token is too long, or is not three parts, none empty, of
+            canonical base64url (RFC 7515, section 7.1).
+    """
+    if len(token) > MAX_TOKEN_BYTES or not _COMPACT.fullmatch(token):
+        raise InvalidToken("malformed")
+    header, payload, signature = token.split(".")
+    if len(header) > MAX_HEADER_BYTES:
+        raise InvalidToken("malformed")
+    return _decode(header), _decode(payload), _decode(signature)
+
+
+def _decode(part: str) -> bytes:
+    padded = part + "=" * (-len(part) % 4)
+    try:
+        decoded = urlsafe_b64decode(padded)
+    except ValueError:
+        raise InvalidToken("malformed") from None
+    if urlsafe_b64encode(decoded).decode("ascii") != padded:
+        raise InvalidToken("malformed")
+    return decoded
+
+
+def _object(raw: bytes) -> dict[str, object]:
+    try:
+        value = loads(raw)
+    except StrictJSONError:
+        raise InvalidToken("malformed") from None
+    if not isinstance(value, dict):
+        raise InvalidToken("malformed")
+    return value

@@ -1,0 +1,118 @@
+"""Is this access token good, here and now?
+
+The order is the security. Nothing in a token is believed before its signature holds, and the
+cheap refusals come first:
+
+    gate          the one spelling that limen issues; nothing else is even parsed
+    key           found by kid; the algorithm is the key's, and the header must agree
+    signature     by that key, with that one algorithm
+    claims        all there, of the right shape; an access token, for this user
+    recipient     from our issuer, exactly; for our audience
+    time          issued, valid by now, not expired, and not made to live longer than allowed
+    revocations   the session goes on and the credentials are unchanged
+
+Everything happens in memory. Clocks differ, so `leeway` forgives an issuer whose clock is ahead
+of ours; it never adds to a token's life: an expired token is expired, and a revoked one revoked.
+"""
+
+import time
+from collections.abc import Callable
+
+from limen.verify.claims import Claims
+from limen.verify.errors import InvalidToken
+from limen.verify.gate import Unverified, parse
+from limen.verify.keyset import Keys
+from limen.verify.revocations import Revocations
+
+# However an issuer is configured, a token that outlives a day is no access token.
+MAX_LIFETIME_SECONDS = 86400
+
+# More than a minute is a broken clock, not a late one.
+MAX_LEEWAY_SECONDS = 60
+
+
+class Verifier:
+    """Verifies the access tokens of one issuer for one audience.
+
+    `max_lifetime` and `leeway` are in seconds. `now` gives seconds since the Unix epoch.
+
+    Raises:
+        ValueError: The issuer or audience is empty, or the leeway or lifetime out of range.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        *,
+        keys: Keys,
+        revocations: Revocations,
+        max_lifetime: int = MAX_LIFETIME_SECONDS,
+        leeway: int = 0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        if not issuer or not audience:
+            raise ValueError("The issuer and the audience must not be empty.")
+        if not 0 <= leeway <= MAX_LEEWAY_SECONDS:
+            raise ValueError(f"The leeway must be 0 to {MAX_LEEWAY_SECONDS} seconds.")
+        if max_lifetime <= 0:
+            raise ValueError("The maximum lifetime must be positive.")
+        self.revocations = revocations
+        self._issuer = issuer
+        self._audience = audience
+        self._keys = keys
+        self._max_lifetime = max_lifetime
+        self._leeway = leeway
+        self._now = now
+
+    async def verify(self, token: str) -> Claims:
+        """Return the claims of a good token; raises what `check` raises."""
+        return self.check(token)
+
+    def check(self, token: str) -> Claims:
+        """Return the claims of a good token.
+
+        Raises:
+            InvalidToken: It is not good; `reason` says why.
+            RevocationsStale: It would be good, but what was revoked is not known well enough.
+        """
+        claims = self.authenticate(token)
+        self._check_times(claims)
+        self.revocations.check(claims)
+        return claims
+
+    def authenticate(self, token: str) -> Claims:
+        """Return the claims of a token that is authentic, whether or not it is still good.
+
+        For signing out, which an expired token must be able to do; never for letting anybody in.
+
+        Raises:
+            InvalidToken: It is not authentic; `reason` says why.
+        """
+        unverified = parse(token)
+        self._check_signature(unverified)
+        claims = Claims.from_payload(unverified.payload)
+        self._check_recipient(claims)
+        return claims
+
+    def _check_signature(self, token: Unverified) -> None:
+        key = self._keys.find(token.kid)
+        if key is None:
+            raise InvalidToken("unknown_key")
+        if key.algorithm != token.algorithm or not key.verifies(token.signed, token.signature):
+            raise InvalidToken("bad_signature")
+
+    def _check_recipient(self, claims: Claims) -> None:
+        if claims.issuer != self._issuer:
+            raise InvalidToken("wrong_issuer")
+        if self._audience not in claims.audience:
+            raise InvalidToken("wrong_audience")
+
+    def _check_times(self, claims: Claims) -> None:
+        now = self._now()
+        if claims.expires_at <= now:
+            raise InvalidToken("expired")
+        if max(claims.issued_at, claims.not_before) > now + self._leeway:
+            raise InvalidToken("not_yet_valid")
+        if claims.expires_at - claims.issued_at > self._max_lifetime:
+            raise InvalidToken("bad_claims")
