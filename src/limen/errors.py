@@ -4,11 +4,13 @@
     ├── GuardError                  in front of a guarded route; drawn in limen.verify.errors
     ├── InvalidRequest              malformed, oversized or unacceptable input
     │   ├── BodyTooLarge
+    │   ├── BodyTooSlow
     │   └── PasswordRefused         the password breaks the policy; `reason` says which part
     ├── InvalidCredentials          wrong password, unknown or disabled account: one answer
     ├── TooManyAttempts             a limit refused the attempt; `retry_after` says how long
     ├── InvalidRefreshToken         forged, expired, used, or of an ended session: one answer
     ├── RefreshSuperseded           another tab refreshed first: read the store again
+    ├── RegistrationClosed          nobody may open an account for himself here
     ├── EmailTaken
     ├── AccountNotFound
     ├── Busy                        the hashing queue is full
@@ -23,6 +25,7 @@ from limen.verify.errors import GuardError, LimenError
 __all__ = [
     "AccountNotFound",
     "BodyTooLarge",
+    "BodyTooSlow",
     "Busy",
     "ConfigurationError",
     "DatabaseUnavailable",
@@ -34,6 +37,7 @@ __all__ = [
     "LimenError",
     "PasswordRefused",
     "RefreshSuperseded",
+    "RegistrationClosed",
     "TooManyAttempts",
 ]
 
@@ -52,6 +56,11 @@ class InvalidRequest(LimenError):
 class BodyTooLarge(InvalidRequest):
     code = "body_too_large"
     detail = "The body is larger than 16 KiB."
+
+
+class BodyTooSlow(InvalidRequest):
+    code = "body_too_slow"
+    detail = "The body did not arrive within ten seconds."
 
 
 class PasswordRefused(InvalidRequest):
@@ -98,6 +107,11 @@ class InvalidRefreshToken(LimenError):
 class RefreshSuperseded(LimenError):
     code = "refresh_superseded"
     detail = "Another request has just refreshed this session: use the token it was given."
+
+
+class RegistrationClosed(LimenError):
+    code = "registration_closed"
+    detail = "Accounts are made by the operator here."
 
 
 class EmailTaken(LimenError):

@@ -1,0 +1,243 @@
+"""Accounts: who can sign in.
+
+An account is known by its `user_id`, which is random, says nothing and is never used again, and
+found by the key of its e-mail address, under which it is unique. Its credential version, `cv`, is
+carried by its sessions and access tokens; raising it voids them all in one write. That is how a
+new password, a disabled account and "sign me out everywhere" take effect at once, also for a
+sign-in that is just being checked against the old password.
+"""
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from limen import emails
+from limen.clock import Clock
+from limen.database.engine import Database
+from limen.database.schema import accounts
+from limen.errors import AccountNotFound, EmailTaken, InvalidRequest
+from limen.events import AccountChanged, EndReason, Events, Registered
+from limen.passwords import Passwords
+from limen.revocation import RevocationLog
+from limen.sessions import Sessions
+
+VoidingChange = Literal["disabled", "password_changed", "sessions_ended"]
+
+_END_REASONS: dict[VoidingChange, EndReason] = {
+    "disabled": "disabled",
+    "password_changed": "password_changed",
+    "sessions_ended": "ended_by_operator",
+}
+
+# Scopes as access tokens carry them: RFC 6749, section 3.3.
+_SCOPE = re.compile(r"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?")
+_LONGEST_SCOPE = 1024
+
+# user_ids are random, so the first so many rows are a fair sample of all.
+HASH_SAMPLE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as it was read. Times in microseconds; `disabled_at` is None if it may sign in."""
+
+    user_id: str
+    email: str = field(repr=False)
+    password_hash: str = field(repr=False)
+    cv: int
+    scope: str
+    created_at: int
+    disabled_at: int | None
+
+
+class Accounts:
+    """Creates, finds and changes accounts."""
+
+    def __init__(
+        self,
+        database: Database,
+        log: RevocationLog,
+        sessions: Sessions,
+        passwords: Passwords,
+        *,
+        clock: Clock,
+        events: Events,
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._sessions = sessions
+        self._passwords = passwords
+        self._clock = clock
+        self._events = events
+
+    async def create(self, email: str, password: str, *, scope: str = "") -> Account:
+        """Create an account with a password that the policy accepts.
+
+        Raises:
+            InvalidRequest: The address, the password or the scope is not acceptable.
+            EmailTaken: There is an account with this address.
+            Busy: The hashing queue is full.
+            DatabaseUnavailable: Nothing was created.
+        """
+        address = emails.parse(email)
+        _check_scope(scope)
+        self._passwords.check_policy(password, address.key)
+        return await self._insert(address, await self._passwords.hash(password), scope)
+
+    async def create_with_hash(self, email: str, password_hash: str, *, scope: str = "") -> Account:
+        """Create an account whose password is known only by a hash that another system made.
+
+        Raises:
+            InvalidRequest: The address or the scope is not acceptable, or the hash is not one
+                that can be verified here.
+            EmailTaken: There is an account with this address.
+            DatabaseUnavailable: Nothing was created.
+        """
+        _check_scope(scope)
+        self._passwords.check_hash(password_hash)
+        return await self._insert(emails.parse(email), password_hash, scope)
+
+    async def find(self, email: str) -> Account | None:
+        """Return the account that any spelling of an address means.
+
+        Raises:
+            DatabaseUnavailable: It cannot be looked up.
+        """
+        return await self._one(accounts.c.email_key == emails.lookup_key(email))
+
+    async def get(self, user_id: str) -> Account:
+        """Return the account.
+
+        Raises:
+            AccountNotFound: There is none of that id.
+            DatabaseUnavailable: It cannot be looked up.
+        """
+        account = await self._one(accounts.c.user_id == user_id)
+        if account is None:
+            raise AccountNotFound
+        return account
+
+    async def page(self, *, after: str = "", limit: int = 100) -> list[Account]:
+        """Return accounts in the order of their user_ids, from the one behind `after`."""
+        query = select(accounts).where(accounts.c.user_id > after).order_by(accounts.c.user_id)
+        async with self._database.read() as connection:
+            return [_account(row) for row in await connection.execute(query.limit(limit))]
+
+    async def disable(self, user_id: str) -> None:
+        """Let the account sign in no more, and void what it was given.
+
+        Raises:
+            AccountNotFound: There is none of that id.
+            DatabaseUnavailable: Nothing has changed.
+        """
+        await self._void(user_id, "disabled", disabled_at=self._clock())
+
+    async def enable(self, user_id: str) -> None:
+        """Let the account sign in again. What was voided stays void.
+
+        Raises:
+            AccountNotFound: There is none of that id.
+            DatabaseUnavailable: Nothing has changed.
+        """
+        await self.get(user_id)
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(accounts).where(accounts.c.user_id == user_id).values(disabled_at=None)
+            )
+
+    async def set_password(self, user_id: str, password: str) -> None:
+        """Give the account another password, and void what it was given before.
+
+        Raises:
+            AccountNotFound: There is none of that id.
+            InvalidRequest: The policy does not accept the password.
+            Busy: The hashing queue is full.
+            DatabaseUnavailable: Nothing has changed.
+        """
+        account = await self.get(user_id)
+        self._passwords.check_policy(password, account.email)
+        password_hash = await self._passwords.hash(password)
+        await self._void(user_id, "password_changed", password_hash=password_hash)
+
+    async def end_sessions(self, user_id: str) -> None:
+        """End all of the account's sessions.
+
+        Raises:
+            AccountNotFound: There is none of that id.
+            DatabaseUnavailable: Nothing has changed.
+        """
+        await self._void(user_id, "sessions_ended")
+
+    async def sample_hashes(self) -> Sequence[str]:
+        """Return the password hashes of a random sample of accounts."""
+        query = select(accounts.c.password_hash).order_by(accounts.c.user_id).limit(HASH_SAMPLE)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).scalars().all()
+
+    async def _insert(self, address: emails.Email, password_hash: str, scope: str) -> Account:
+        account = Account(
+            user_id=secrets.token_hex(16),
+            email=address.shown,
+            password_hash=password_hash,
+            cv=1,
+            scope=scope,
+            created_at=self._clock(),
+            disabled_at=None,
+        )
+        row = insert(accounts).values(
+            user_id=account.user_id,
+            email=account.email,
+            email_key=address.key,
+            password_hash=password_hash,
+            cv=account.cv,
+            scope=scope,
+            created_at=account.created_at,
+        )
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(row)
+        except IntegrityError:
+            raise EmailTaken from None
+        self._events.emit(Registered(account.user_id))
+        return account
+
+    async def _one(self, which: ColumnElement[bool]) -> Account | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(accounts).where(which))).one_or_none()
+        return None if row is None else _account(row)
+
+    async def _void(self, user_id: str, change: VoidingChange, **values: object) -> None:
+        await self.get(user_id)
+        async with self._log.change() as voiding:
+            if values:
+                await voiding.connection.execute(
+                    update(accounts).where(accounts.c.user_id == user_id).values(**values)
+                )
+            await self._sessions.void(voiding, user_id, _END_REASONS[change])
+        self._events.emit(AccountChanged(user_id, change))
+
+
+def _check_scope(scope: str) -> None:
+    if len(scope) > _LONGEST_SCOPE or not _SCOPE.fullmatch(scope):
+        raise InvalidRequest(
+            "Scopes are words of visible ASCII without quotes and backslashes, "
+            f"{_LONGEST_SCOPE} characters in all, with single spaces between.",
+            field="scope",
+        )
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(
+        user_id=row.user_id,
+        email=row.email,
+        password_hash=row.password_hash,
+        cv=row.cv,
+        scope=row.scope,
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+    )

@@ -1,0 +1,72 @@
+"""The HTTP interface: handlers parse, make one call, and reply.
+
+A route needs an access token unless its name stands in one of the lists below: forgetting to say
+so closes a route, nothing opens one by accident.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Depends, params
+from starlette.types import Lifespan
+
+from limen.api import jwks, login, logout, me, operations, refresh, register
+from limen.api.requests import LimenRoute
+from limen.api.wiring import Wiring
+from limen.telemetry.metrics import Metrics
+
+PREFIX = "/api/v1/auth"
+
+# Route names that need no access token, with the paths they stand under. Those for the operator
+# are apart: an application that mounts limen may have a /metrics of its own, which is its affair.
+OPEN = {
+    "register": f"POST {PREFIX}/register",
+    "login": f"POST {PREFIX}/login",
+    "refresh": f"POST {PREFIX}/refresh",
+    "logout": f"POST {PREFIX}/logout",
+    "jwks": "GET /.well-known/jwks.json",
+}
+OPEN_OPERATIONS = {
+    "healthz": "GET /healthz",
+    "readyz": "GET /readyz",
+    "metrics": "GET /metrics",
+}
+
+
+def routes(limen: Wiring, lifespan: Lifespan[Any]) -> APIRouter:
+    """Return limen's routes; the application that includes them runs the lifespan with its own."""
+    guarded = _guarded(limen)
+    auth = APIRouter(prefix=PREFIX, route_class=guarded, tags=["limen"])
+    for resource in (register, login, refresh, logout, me):
+        resource.add_to(auth, limen)
+    well_known = APIRouter(route_class=guarded, tags=["limen"])
+    jwks.add_to(well_known, limen)
+    router = APIRouter(lifespan=lifespan)
+    router.include_router(auth)
+    router.include_router(well_known)
+    return router
+
+
+def operations_routes(limen: Wiring, metrics: Metrics | None) -> APIRouter:
+    """Return the routes for whoever runs the service."""
+    router = APIRouter(route_class=_guarded(limen), tags=["operations"])
+    operations.add_to(router, limen, metrics)
+    return router
+
+
+def _guarded(limen: Wiring) -> type[LimenRoute]:
+    class GuardedRoute(LimenRoute):
+        def __init__(
+            self,
+            path: str,
+            endpoint: Callable[..., Any],
+            *,
+            name: str | None = None,
+            dependencies: Sequence[params.Depends] | None = None,
+            **options: Any,
+        ) -> None:
+            if (name or endpoint.__name__) not in OPEN | OPEN_OPERATIONS:
+                dependencies = [*(dependencies or ()), Depends(limen.current_user)]
+            super().__init__(path, endpoint, name=name, dependencies=dependencies, **options)
+
+    return GuardedRoute

@@ -1,0 +1,99 @@
+"""What goes over the wire: the bodies of requests and answers, as the OpenAPI document shows them.
+
+Unknown members are refused: a mistyped one is a mistake, not a wish. Lengths are bounded here only
+against abuse; what an e-mail address or a password must be, their own modules say.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from limen.tokens import TokenPair
+
+MAX_TOKEN = 4096
+
+
+# Passwords may hold anything but NUL: a tab in one is a tab.
+EmailText = Annotated[str, Field(max_length=320, pattern=r"^[^\x00-\x1f\x7f]*$")]
+PasswordText = Annotated[
+    str,
+    Field(max_length=256, pattern=r"^[^\x00]*$", json_schema_extra={"format": "password"}),
+]
+TokenText = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Credentials(Body):
+    email: EmailText
+    password: PasswordText
+
+
+class PasswordGrant(Body):
+    """The form of an OAuth 2.0 password grant (RFC 6749, section 4.3.2); the first two count."""
+
+    username: EmailText
+    password: PasswordText
+    grant_type: str = ""
+    scope: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+
+
+class RefreshBody(Body):
+    refresh_token: TokenText
+
+
+class LogoutBody(Body):
+    refresh_token: TokenText | None = None
+
+
+class TokensReply(BaseModel):
+    """RFC 6749, section 5.1. Lifetimes are in seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the name of a scheme
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+
+    @classmethod
+    def of(cls, tokens: TokenPair) -> "TokensReply":
+        return cls(
+            access_token=tokens.access_token,
+            expires_in=tokens.expires_in,
+            refresh_token=tokens.refresh_token,
+            refresh_expires_in=tokens.refresh_expires_in,
+        )
+
+
+class AccountReply(BaseModel):
+    user_id: str
+    email: str
+
+
+class MeReply(AccountReply):
+    """`sid` is this session; `scope` is what this token may do; `created_at` is in RFC 3339."""
+
+    sid: str
+    scope: str
+    created_at: str
+
+
+class ReadyReply(BaseModel):
+    """`checks` tells of each part "ok", or in a few words what is wrong."""
+
+    status: Literal["ready"] = "ready"
+    checks: dict[str, str]
+
+
+class ProblemReply(BaseModel):
+    """RFC 9457. `code` is stable; `detail` is for people. Some problems have further members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str

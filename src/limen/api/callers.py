@@ -1,0 +1,60 @@
+"""Who calls: what a handler may know of its client, beside the body."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from limen.clients import ClientAddresses
+from limen.errors import InvalidRequest
+from limen.login import Client
+
+DEVICE_COOKIE = "limen_device"
+DEVICE_HEADER = "Limen-Device"
+
+# Random enough that no other client has the same, short enough to store.
+_RETRY_KEY = re.compile(r"[\x21-\x7e]{16,64}")
+
+
+def client_of(addresses: ClientAddresses) -> Callable[[Request], Client]:
+    """Return the dependency that tells who is calling."""
+
+    def client(request: Request) -> Client:
+        peer = request.client.host if request.client else None
+        device = request.headers.get(DEVICE_HEADER) or request.cookies.get(DEVICE_COOKIE)
+        return Client(addresses.address(peer, request.headers.raw), device)
+
+    return client
+
+
+def retry_key(
+    request: Request,
+    _shown: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            json_schema_extra={"pattern": f"^{_RETRY_KEY.pattern}$"},
+            description="16 to 64 random characters, stored before the request is sent and used "
+            "for every retry of this one refresh. Without it, a retry is a replay.",
+        ),
+    ] = None,
+) -> str | None:
+    """Return the request's Idempotency-Key, or None.
+
+    Raises:
+        InvalidRequest: There are several, or it is not 16 to 64 visible ASCII characters.
+    """
+    match request.headers.getlist("Idempotency-Key"):
+        case []:
+            return None
+        case [key] if _RETRY_KEY.fullmatch(key):
+            return key
+        case _:
+            raise InvalidRequest(
+                "Send one Idempotency-Key of 16 to 64 visible ASCII characters.",
+                field="Idempotency-Key",
+            )
+
+
+RetryKey = Annotated[str | None, Depends(retry_key)]

@@ -1,0 +1,146 @@
+"""How a request of limen's own routes is read, and how whatever goes wrong is answered.
+
+The body is read whole before anything looks at it: at most 16 KiB, within ten seconds. JSON is
+strict (`limen.verify.strict_json`). Every refusal, ours or the framework's, becomes a problem
+document that repeats nothing of what was sent; FastAPI's own would return a mistyped member with
+the password in it. All this happens in the route, so that it holds wherever the routes are
+mounted, whatever handlers the surrounding application has.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from limen.api.problems import problem_for, problem_for_status
+from limen.errors import BodyTooLarge, BodyTooSlow, InvalidRequest, LimenError
+from limen.verify.fastapi import Refused, problem_response
+from limen.verify.problems import Problem
+from limen.verify.strict_json import StrictJSONError, loads
+
+MAX_BODY = 16 * 1024
+BODY_SECONDS = 10
+
+
+class StrictRequest(Request):
+    """A request whose body was read within bounds, and whose JSON has one reading only."""
+
+    async def json(self) -> Any:
+        """Return the body; FastAPI answers a JSONDecodeError like any other invalid body."""
+        body = await self.body()
+        try:
+            return loads(body)
+        except StrictJSONError as error:
+            raise json.JSONDecodeError(str(error), "", 0) from None
+
+    async def read(self) -> None:
+        """Read the body.
+
+        Raises:
+            BodyTooLarge: It is, or says that it is, over 16 KiB.
+            BodyTooSlow: It has not arrived in time.
+        """
+        declared = self.headers.get("content-length", "0")
+        if not declared.isascii() or not declared.isdigit() or int(declared[:9]) > MAX_BODY:
+            raise BodyTooLarge
+        parts, size = [], 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for part in self.stream():
+                    size += len(part)
+                    if size > MAX_BODY:
+                        raise BodyTooLarge
+                    parts.append(part)
+        except TimeoutError:
+            raise BodyTooSlow from None
+        self._body = b"".join(parts)  # where Starlette keeps a body that was read
+
+
+class LimenRoute(APIRoute):
+    """A route of limen's own."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            strict = StrictRequest(request.scope, request.receive)
+            try:
+                await strict.read()
+                response = await handle(strict)
+            except _REFUSALS as refusal:
+                return problem_response(_problem(refusal))
+            response.headers.setdefault("Cache-Control", "no-store")
+            return response
+
+        return answer
+
+
+_REFUSALS = (
+    LimenError,
+    HTTPException,  # Starlette's, FastAPI's and the guard's
+    RequestValidationError,
+    json.JSONDecodeError,
+    ClientDisconnect,
+)
+
+
+def _problem(refusal: Exception) -> Problem:
+    match refusal:
+        case LimenError():
+            return problem_for(refusal)
+        case Refused():
+            return problem_for(refusal.error)
+        case RequestValidationError():
+            return problem_for(explained(refusal.errors()))
+        case json.JSONDecodeError():
+            return problem_for(_not_json(refusal.msg))
+        case HTTPException():
+            return problem_for_status(refusal.status_code)
+        case _:
+            return problem_for_status(400)  # the client is gone: nobody reads it
+
+
+def explained(mistakes: Sequence[Any]) -> InvalidRequest:
+    """Put the first mistake of a validation into words, without what was sent."""
+    first = mistakes[0]
+    place = first["loc"][0]
+    name = first["loc"][1] if len(first["loc"]) > 1 else None
+    match first["type"]:
+        case "json_invalid":
+            return _not_json(first["ctx"]["error"])
+        case "extra_forbidden":
+            return InvalidRequest("The body has a member that is not known here.")
+        case "missing" if isinstance(name, str):
+            return InvalidRequest(f"'{name}' is missing from the {place}.", field=name)
+        case _ if isinstance(name, str):
+            return InvalidRequest(
+                f"'{name}' in the {place} is not acceptable: {_rule(first)}.", field=name
+            )
+        case _:
+            return InvalidRequest(
+                "Send a JSON object in the body, with Content-Type: application/json."
+            )
+
+
+def _not_json(fault: str) -> InvalidRequest:
+    return InvalidRequest(f"The body is not JSON with one reading only: {fault}")
+
+
+def _rule(mistake: Any) -> str:
+    match mistake["type"]:
+        case "string_type":
+            return "it must be a string"
+        case "string_too_long":
+            return f"it may have at most {mistake['ctx']['max_length']} characters"
+        case "string_too_short":
+            return f"it must have at least {mistake['ctx']['min_length']} characters"
+        case "string_unicode" | "string_pattern_mismatch":
+            return "it holds characters that no text has"
+        case _:
+            return "it has not the form that the documentation shows"

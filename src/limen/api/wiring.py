@@ -1,0 +1,81 @@
+"""What the routes are given: the open features and the guard.
+
+Routes are declared before anything is open, when an application is put together; the features
+behind them are there once it has started.
+"""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+
+from limen.api.bodies import ProblemReply
+from limen.api.callers import client_of
+from limen.clients import ClientAddresses
+from limen.features import Features, Memory
+from limen.login import Client
+from limen.settings import Settings
+from limen.verify.fastapi import CurrentUser
+from limen.verify.problems import MEDIA_TYPE
+
+_PROBLEM = {"schema": ProblemReply.model_json_schema()}
+
+_HEADERS = {
+    401: {"WWW-Authenticate": "The scheme, and what is wrong with the token (RFC 6750)"},
+    429: {
+        "Retry-After": "Seconds to wait, never 0",
+        "RateLimit": "The limit that was reached, what is left of it, and seconds to wait",
+        "RateLimit-Policy": "The limit's quota and its window in seconds",
+    },
+    503: {"Retry-After": "Seconds to wait, never 0"},
+}
+
+
+class Wiring:
+    """The connections of one limen's routes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        memory: Memory,
+        current_user: CurrentUser,
+        features: Callable[[], Features],
+    ) -> None:
+        self.memory = memory
+        self.current_user = current_user
+        self.is_https = settings.public_url.startswith("https://")
+        self.client: Callable[[Request], Client] = client_of(
+            ClientAddresses(settings.trusted_proxies)
+        )
+        self._features = features
+
+    @property
+    def features(self) -> Features:
+        """The open features.
+
+        Raises:
+            RuntimeError: The application has not started limen.
+        """
+        return self._features()
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the problem answers of a route, for the OpenAPI document: these, and everybody's."""
+    everybodys = (408, 413)
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: _PROBLEM},
+            "headers": documented(_HEADERS.get(status, {})),
+        }
+        for status in sorted({*statuses, *everybodys})
+    }
+
+
+def documented(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the headers of an answer, each with its meaning, for the OpenAPI document."""
+    return {
+        name: {"description": meaning, "schema": {"type": "string"}}
+        for name, meaning in headers.items()
+    }

@@ -1,0 +1,1 @@
+"""The database: part of limen's design, not a detail behind an interface."""

@@ -1,0 +1,127 @@
+"""Bringing the tables to the shape this version of limen needs.
+
+The migrations ship in the wheel. On SQLite they run at start: whoever upgrades limen upgrades the
+file. They run in one immediate transaction, so that of two processes that start at once one
+migrates and the other finds it done, and a migration that fails leaves the file as it was. Where
+nothing is to be done, nothing is locked.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, create_engine, event, pool
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
+
+from limen.errors import ConfigurationError, DatabaseUnavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """The revision a database has (None: it is new) and the one this version needs."""
+
+    current: str | None
+    needed: str
+
+    @property
+    def is_current(self) -> bool:
+        return self.current == self.needed
+
+
+def migrate(path: Path) -> SchemaStatus:
+    """Create or upgrade the database at `path`; return what it had before and what it has now.
+
+    Raises:
+        ConfigurationError: The file is no database, or is a newer limen's.
+        DatabaseUnavailable: It cannot be opened or written, or stays locked.
+    """
+    if (found := status(path)).is_current:
+        return found
+    _make_directory(path.parent)
+    with _connection(path, begin="BEGIN IMMEDIATE") as connection:
+        before = _status(connection)
+        if not before.is_current:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    return before
+
+
+def status(path: Path) -> SchemaStatus:
+    """Compare the database at `path`, which need not exist, with what this version needs.
+
+    Raises:
+        ConfigurationError: The file is no database.
+        DatabaseUnavailable: It cannot be opened.
+    """
+    if not path.exists():
+        return SchemaStatus(None, needed_revision())
+    with _connection(path) as connection:
+        return _status(connection)
+
+
+def _status(connection: Connection) -> SchemaStatus:
+    current = MigrationContext.configure(connection).get_current_revision()
+    return SchemaStatus(current, needed_revision())
+
+
+@cache
+def needed_revision() -> str:
+    """Return the revision of the schema that this version of limen needs."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None  # noqa: S101  the wheel carries at least the first migration
+    return head
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            "LIMEN_DATA_DIR",
+            f"the directory of the database cannot be made ({error.strerror})",
+            "a directory of limen's own, on a local disk",
+        ) from None
+
+
+@contextmanager
+def _connection(path: Path, *, begin: str = "BEGIN") -> Iterator[Connection]:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=pool.NullPool,
+        connect_args={"isolation_level": None, "timeout": 30},
+    )
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except CommandError:  # the revision is none of those that Alembic finds in this version
+        raise ConfigurationError(
+            "LIMEN_DATABASE_URL",
+            "the database was changed by a newer limen",
+            "that version of limen, or a backup from before the upgrade",
+        ) from None
+    except (IntegrityError, ProgrammingError):
+        raise  # a mistake of ours
+    except OperationalError as error:
+        raise DatabaseUnavailable from error
+    except DatabaseError:
+        raise ConfigurationError(
+            "LIMEN_DATABASE_URL", "the file is no SQLite database", "sqlite:////srv/limen/limen.db"
+        ) from None

@@ -1,0 +1,112 @@
+"""The tables. Everything limen remembers is here.
+
+    accounts       one row an account
+    sessions       one row a session, never one a token
+    revocations    what access tokens must be refused, in the order it was decided
+    rate_limits    the moments of the last attempts, one row a bucket
+    signing_keys   the keys that sign access tokens, private parts sealed
+
+All times are whole microseconds since the Unix epoch, but for `revocations.expires_at`, which is
+compared with the `exp` of tokens and counts seconds like them. Constraints are named, so that
+later migrations can change them on every database.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("user_id", String(32), primary_key=True),
+    Column("email", String(320), nullable=False),
+    Column("email_key", String(320), nullable=False, unique=True),
+    Column("password_hash", String(512), nullable=False),
+    Column("cv", Integer, nullable=False),
+    Column("scope", String(1024), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+)
+
+# Only immutable columns are indexed: a refresh changes none of them, so on PostgreSQL its update
+# stays in the row's own page.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("fid_hash", String(43), primary_key=True),
+    Column("sid", String(32), nullable=False, unique=True),
+    Column("user_id", ForeignKey("accounts.user_id", ondelete="CASCADE"), nullable=False),
+    Column("cv", Integer, nullable=False),
+    Column("gen", BigInteger, nullable=False),
+    Column("retry_key", String(43)),
+    Column("confirmed", SmallInteger, nullable=False),
+    Column("handed_at", BigInteger, nullable=False),
+    Column("rotated_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("abs_exp", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("end_reason", String(32)),
+    Column("outcome", SmallInteger, nullable=False),
+    Index(None, "user_id"),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("value", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+# One row. Counting in a row that the transaction holds makes the order of `seq` the order of the
+# commits; a database sequence would not.
+revocation_counter = Table(
+    "revocation_counter",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("bucket", String(64), primary_key=True),
+    Column("stamps", String, nullable=False),
+    Column("quota", Integer, nullable=False),
+    Column("period", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("signs_from", BigInteger, nullable=False),
+    Column("retires_at", BigInteger),
+)

@@ -1,0 +1,275 @@
+"""Everything limen can do, assembled from its settings: what api and cli are given.
+
+Settings stop here: features receive values. Opening brings the database to its present shape,
+loads or makes the secret and the signing keys, and reads the revocations, in this order; only
+then is anything answered. While it is open, the revocations are followed and expired rows are
+swept; closing stops both and waits for what is running.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from limen.accounts import Accounts
+from limen.clock import SECOND, Clock
+from limen.database.engine import Database
+from limen.database.migrate import migrate, needed_revision
+from limen.devices import Devices
+from limen.errors import DatabaseUnavailable
+from limen.events import Events
+from limen.hashing import HashingRoom
+from limen.keys import KeyRing, SigningKeys
+from limen.login import Login, LoginPolicies
+from limen.logout import Logout
+from limen.passwords import Passwords
+from limen.rate_limits import Policy, RateLimits
+from limen.refresh import Refresh
+from limen.registration import Registration
+from limen.revocation import RevocationLog
+from limen.secret import RootSecret
+from limen.sessions import Sessions
+from limen.settings import Argon2Cost, Limit, Settings
+from limen.sweep import Sweep
+from limen.tokens import Tokens
+from limen.verify.revocations import Revocations
+from limen.verify.verifier import Verifier
+
+# The guard tolerates ten times this without an answer (limen.verify.revocations).
+FOLLOW_SECONDS = 1.0
+HOUSEKEEPING_SECONDS = 60.0
+
+# What the limits are called in RateLimit headers, metrics and logs.
+LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS = "login", "login-device", "login-address"
+REGISTER_ADDRESS = "register-address"
+LIMIT_NAMES = (LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS, REGISTER_ADDRESS)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the guard of every route reads: the keys and the revocations, known without I/O.
+
+    It exists before anything is opened, and refuses everything until then.
+    """
+
+    ring: KeyRing
+    revocations: Revocations
+    verifier: Verifier
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock) -> Self:
+        ring, revocations = KeyRing([], clock), Revocations()
+        verifier = Verifier(
+            settings.public_url,
+            settings.audience,
+            keys=ring,
+            revocations=revocations,
+            max_lifetime=settings.access_token_lifetime,
+            now=lambda: clock() / SECOND,
+        )
+        return cls(ring, revocations, verifier)
+
+
+class Features:
+    """The features, built from an open database and the root secret; `load` makes them ready."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        memory: Memory,
+        *,
+        database: Database,
+        secret: RootSecret,
+        clock: Clock,
+        events: Events,
+        cost: Argon2Cost,
+    ) -> None:
+        limits = RateLimits(
+            database,
+            key=secret.derive("rate limits"),
+            patience=settings.hash_queue_time,
+            clock=clock,
+            events=events,
+        )
+        self.memory = memory
+        self.database = database
+        self.secret = secret
+        self.room = HashingRoom(settings.hash_threads, settings.hash_queue_time, events)
+        self.passwords = Passwords(
+            cost,
+            self.room,
+            min_length=settings.password_min_length,
+            service_name=settings.service_name,
+            stand_in_key=secret.derive("stand-ins"),
+        )
+        self.log = RevocationLog(
+            database, memory.revocations, longest=settings.access_token_lifetime, clock=clock
+        )
+        self.keys = SigningKeys(
+            database,
+            self.log,
+            secret,
+            algorithm=settings.signing_algorithm,
+            longest=settings.access_token_lifetime,
+            clock=clock,
+            events=events,
+        )
+        self.tokens = Tokens(
+            memory.ring,
+            secret,
+            issuer=settings.public_url,
+            audience=settings.audience,
+            access_lifetime=settings.access_token_lifetime,
+            refresh_lifetime=settings.refresh_token_lifetime,
+            clock=clock,
+        )
+        self.sessions = Sessions(
+            self.log, lifetime=settings.session_lifetime, clock=clock, events=events
+        )
+        self.accounts = Accounts(
+            database, self.log, self.sessions, self.passwords, clock=clock, events=events
+        )
+        self.login = Login(
+            database=database,
+            accounts=self.accounts,
+            sessions=self.sessions,
+            passwords=self.passwords,
+            tokens=self.tokens,
+            limits=limits,
+            devices=Devices(secret.derive("devices"), clock),
+            policies=LoginPolicies(
+                account=_policy(LOGIN, settings.login_limit),
+                device=_policy(LOGIN_DEVICE, settings.login_limit),
+                address=_policy(LOGIN_ADDRESS, settings.login_address_limit),
+            ),
+            events=events,
+        )
+        self.refresh = Refresh(
+            self.log,
+            self.tokens,
+            grace=settings.refresh_reuse_grace,
+            clock=clock,
+            events=events,
+        )
+        self.registration = Registration(
+            self.accounts,
+            limits,
+            is_open=settings.registration == "open",
+            policy=_policy(REGISTER_ADDRESS, settings.register_address_limit),
+        )
+        self.logout = Logout(self.sessions, self.tokens, memory.verifier)
+        self.sweep = Sweep(
+            database, idle=settings.refresh_token_lifetime, clock=clock, events=events
+        )
+
+    async def load(self) -> None:
+        """Read the signing keys, the whole revocation log, and a sample of the password hashes.
+
+        Raises:
+            ConfigurationError: The root secret is not the one the database was made with.
+            DatabaseUnavailable: The database cannot be read or written.
+        """
+        self.memory.ring.replace(await self.keys.open())
+        await self.log.pull()
+        self.passwords.learn(await self.accounts.sample_hashes())
+
+    async def follow(self) -> None:
+        """Obey what other processes have revoked, and take over the keys they have made."""
+        if any(revocation.kind == "keys" for revocation in await self.log.pull()):
+            self.memory.ring.replace(await self.keys.load())
+
+    async def readiness(self) -> dict[str, str]:
+        """Return what each check says: "ok", or in a few words what is wrong."""
+        return {
+            "database": await self._database_check(),
+            "keys": "ok" if self.memory.ring.all else "no signing key",
+            "revocations": "ok" if self.memory.revocations.is_fresh else "not followed lately",
+        }
+
+    async def _database_check(self) -> str:
+        try:
+            revision = await self.database.revision()
+        except DatabaseUnavailable:
+            return "unavailable"
+        return "ok" if revision == needed_revision() else f"its schema is {revision}"
+
+    async def keep_house(self) -> None:
+        """Let go of what has expired, in the database and in memory."""
+        await self.sweep.once()
+        self.log.forget_expired()
+        self.passwords.learn(await self.accounts.sample_hashes())
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings,
+    memory: Memory,
+    *,
+    clock: Clock,
+    events: Events,
+    cost: Argon2Cost | None = None,
+) -> AsyncIterator[Features]:
+    """Open the features for the length of the block.
+
+    `cost` replaces the configured cost of a password hash, which has a floor; tests use a cheap
+    one.
+
+    Raises:
+        ConfigurationError: The secret or the data directory cannot be used.
+        DatabaseUnavailable: The database cannot be opened.
+    """
+    secret = RootSecret.load(settings.secret, settings.data_dir)
+    path = settings.database_path
+    await asyncio.to_thread(migrate, path)
+    database = Database(path, events)
+    features = Features(
+        settings,
+        memory,
+        database=database,
+        secret=secret,
+        clock=clock,
+        events=events,
+        cost=cost or settings.password_hash,
+    )
+    try:
+        await features.load()
+        yield features
+    finally:
+        features.room.close()
+        await database.close()
+
+
+@asynccontextmanager
+async def in_the_background(features: Features) -> AsyncIterator[None]:
+    """Follow the revocations and keep house for the length of the block."""
+    tasks = [
+        asyncio.create_task(_repeated(features.follow, FOLLOW_SECONDS)),
+        asyncio.create_task(_repeated(features.keep_house, HOUSEKEEPING_SECONDS)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _repeated(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await step()
+        except DatabaseUnavailable:
+            continue  # reported where it happened; the next round tries again
+        except Exception:
+            # A mistake of ours must not end the following for good; the guard counts how long
+            # it lasts, and says no when it has lasted too long.
+            _logger.exception("a background step failed")
+
+
+def _policy(name: str, limit: Limit) -> Policy:
+    return Policy(name, limit.quota, limit.window)

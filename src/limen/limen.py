@@ -1,0 +1,105 @@
+"""`Limen`: the login, ready to be put into an application.
+
+    limen = Limen()                            # settings from LIMEN_* environment variables
+    app = FastAPI()
+    app.include_router(limen.router)           # its routes; the application starts and stops it
+
+    @app.get("/orders")
+    async def orders(user: Annotated[Claims, Depends(limen.current_user)]) -> ...
+
+`limen.guard(app, open=[...])` closes every route of the application that is not named.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from limen import api
+from limen.api.wiring import Wiring
+from limen.clock import Clock, system_clock
+from limen.events import Events, Subscriber
+from limen.features import LIMIT_NAMES, Features, Memory, in_the_background, opened
+from limen.settings import Argon2Cost, Settings
+from limen.telemetry.logs import log_events
+from limen.telemetry.metrics import Metrics
+from limen.verify.fastapi import CurrentUser, add_problem_handlers
+from limen.verify.middleware import Guard
+
+
+class Limen:
+    """The login of one application.
+
+    `subscribers` are called with every event (`limen.events`). `clock` and `cost` are for tests.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        subscribers: Collection[Subscriber] = (),
+        clock: Clock = system_clock,
+        cost: Argon2Cost | None = None,
+    ) -> None:
+        self.settings = settings or Settings.from_environment()
+        self.metrics = Metrics(limits=LIMIT_NAMES)
+        self.events = Events(log_events, self.metrics.subscriber, *subscribers)
+        self._clock = clock
+        self._cost = cost
+        self._memory = Memory.of(self.settings, clock)
+        self._features: Features | None = None
+        self.verifier = self._memory.verifier
+        self.current_user = CurrentUser(self.verifier)
+        self._wiring = Wiring(self.settings, self._memory, self.current_user, lambda: self.features)
+        self.router = api.routes(self._wiring, self.lifespan)
+        self.operations_router = api.operations_routes(
+            self._wiring, self.metrics if self.settings.metrics else None
+        )
+
+    @property
+    def features(self) -> Features:
+        """What limen can do, for programs: `limen.features.accounts.disable(user_id)`.
+
+        Raises:
+            RuntimeError: The application has not started, or runs no lifespan.
+        """
+        if self._features is None:
+            raise RuntimeError(
+                "limen has not started: include limen.router before the application starts, "
+                "or run 'async with limen.lifespan(app)' around it"
+            )
+        return self._features
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
+        """Run limen for the length of the block; within another such block, do nothing.
+
+        Raises:
+            ConfigurationError: The secret or the data directory cannot be used.
+            DatabaseUnavailable: The database cannot be opened.
+        """
+        if self._features is not None:
+            yield
+            return
+        opening = opened(
+            self.settings, self._memory, clock=self._clock, events=self.events, cost=self._cost
+        )
+        async with opening as features, in_the_background(features):
+            self._features = features
+            self.metrics.watch_password_queue(lambda: features.room.waiting)
+            try:
+                yield
+            finally:
+                self._features = None
+
+    def guard(self, app: FastAPI, *, open: Collection[str] = ()) -> None:  # noqa: A002
+        """Close every route of the application but limen's own open ones and those named.
+
+        The forms of an entry are those of `limen.verify.middleware`: "/path", "GET /path" and
+        "/tree/*". Refusals are answered with problem documents (RFC 9457).
+        """
+        app.add_middleware(Guard, verifier=self.verifier, open=[*api.OPEN.values(), *open])
+        add_problem_handlers(app)

@@ -1,0 +1,207 @@
+"""Limits on attempts, exact: "5 per 15m" admits five in any fifteen minutes, never a sixth.
+
+Fixed windows admit ten around their edge, and sliding counters nine; so each bucket remembers the
+moments of its last attempts themselves, newest first, in one row:
+
+    stamps    1763832000000000-9f3a61c2;1763831990000000-00be17d4;...
+
+An attempt is admitted if fewer than `quota` stamps are younger than the window, that is, if the
+stamp in place `quota` has left it. One statement asks that of every bucket and writes the new
+stamps; if a bucket refuses, the transaction is rolled back, so a refusal writes nothing and does
+not lengthen the wait. The slot is taken before the password is looked at, so that a thousand
+guesses at once reach the hash five times. A success gives back its own slot and clears nothing
+else, so that nobody's success wipes out somebody else's failures.
+
+Whoever signs in twenty times at once with the right password must not be refused by his own
+attempts that are still being checked. In this process, an attempt therefore waits until fewer
+than `quota` of the same bucket are in flight; it then finds their slots given back, or taken for
+good. No database, no attempt: limits fail closed.
+"""
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, case, cast, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
+
+from limen.clock import SECOND, Clock
+from limen.database.engine import Database
+from limen.database.schema import rate_limits
+from limen.errors import Busy, TooManyAttempts
+from limen.events import Events, LimitHit
+
+# A stamp is the moment in microseconds, and a random part that tells apart equal moments. Its
+# width is fixed, so that stamps can be found by their place.
+_MOMENT_WIDTH = 16
+_STAMP_WIDTH = _MOMENT_WIDTH + len("-9f3a61c2;")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """At most `quota` attempts in any `window` seconds."""
+
+    name: str
+    quota: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What is counted together under a policy, such as one account; `row` names it opaquely."""
+
+    policy: Policy
+    row: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An admitted attempt: the slot it took in each of its buckets."""
+
+    buckets: tuple[Bucket, ...]
+    stamp: str
+
+
+class RateLimits:
+    """Takes slots and gives them back.
+
+    `key` hides what is counted from readers of the database; `patience` is how long an attempt
+    waits for others of its buckets that are in flight, in seconds.
+    """
+
+    def __init__(
+        self, database: Database, *, key: bytes, patience: float, clock: Clock, events: Events
+    ) -> None:
+        self._database = database
+        self._key = key
+        self._patience = patience
+        self._clock = clock
+        self._events = events
+        self._lanes: dict[str, _Lane] = {}
+
+    def bucket(self, policy: Policy, subject: str) -> Bucket:
+        """Return the bucket of a subject, which may be any text: an address, an account."""
+        digest = hmac.digest(self._key, f"{policy.name}:{subject}".encode(), "sha256")
+        return Bucket(policy, f"{policy.name}:{digest[:16].hex()}")
+
+    @asynccontextmanager
+    async def attempt(self, *buckets: Bucket) -> AsyncIterator[Attempt]:
+        """Take a slot in every bucket, or in none, for what is done in the block.
+
+        Raises:
+            TooManyAttempts: A bucket is full; nothing was written.
+            Busy: Too many of the same bucket are in flight.
+            DatabaseUnavailable: Nothing was admitted.
+        """
+        in_order = sorted(buckets, key=lambda bucket: bucket.row)  # one order, so no deadlock
+        async with AsyncExitStack() as lanes:
+            await self._enter(lanes, in_order)
+            yield await self._take(tuple(in_order))
+
+    async def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
+        """Free the attempt's own slots, in the transaction of the success that earned it."""
+        rows = [bucket.row for bucket in attempt.buckets]
+        without = func.replace(rate_limits.c.stamps, attempt.stamp, "")
+        await connection.execute(
+            update(rate_limits).where(rate_limits.c.bucket.in_(rows)).values(stamps=without)
+        )
+
+    async def _enter(self, lanes: AsyncExitStack, buckets: Sequence[Bucket]) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                for bucket in buckets:
+                    await lanes.enter_async_context(self._lane(bucket))
+        except TimeoutError:
+            raise Busy(retry_after=1) from None
+
+    @asynccontextmanager
+    async def _lane(self, bucket: Bucket) -> AsyncIterator[None]:
+        lane = self._lanes.setdefault(bucket.row, _Lane(bucket.policy.quota))
+        lane.users += 1
+        try:
+            async with lane.places:
+                yield
+        finally:
+            lane.users -= 1
+            if not lane.users:
+                del self._lanes[bucket.row]
+
+    async def _take(self, buckets: tuple[Bucket, ...]) -> Attempt:
+        now = self._clock()
+        attempt = Attempt(buckets, f"{now:0{_MOMENT_WIDTH}d}-{secrets.token_hex(4)};")
+        async with self._database.write() as connection:
+            taken = await connection.execute(_take_statement(attempt, now))
+            admitted = set(taken.scalars())
+            if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
+                raise await self._refusal(connection, refusing, now)
+        return attempt
+
+    async def _refusal(
+        self, connection: AsyncConnection, buckets: Sequence[Bucket], now: int
+    ) -> TooManyAttempts:
+        by_row = {bucket.row: bucket.policy for bucket in buckets}
+        rows = await connection.execute(
+            select(rate_limits.c.bucket, rate_limits.c.stamps).where(
+                rate_limits.c.bucket.in_(by_row)
+            )
+        )
+        waits = [(_wait(stamps, by_row[row], now), by_row[row]) for row, stamps in rows]
+        wait, policy = max(waits, key=lambda one: one[0])
+        self._events.emit(LimitHit(policy.name))
+        return TooManyAttempts(
+            policy=policy.name,
+            quota=policy.quota,
+            window=policy.window,
+            retry_after=max(1, -(-wait // SECOND)),
+        )
+
+
+class _Lane:
+    """The places for attempts of one bucket that are in flight in this process."""
+
+    def __init__(self, places: int) -> None:
+        self.places = asyncio.Semaphore(places)
+        self.users = 0
+
+
+def _take_statement(attempt: Attempt, now: int) -> ReturningInsert[tuple[str]]:
+    statement = insert(rate_limits).values(
+        [
+            {
+                "bucket": bucket.row,
+                "stamps": attempt.stamp,
+                "quota": bucket.policy.quota,
+                "period": bucket.policy.window * SECOND,
+                "expires_at": now + bucket.policy.window * SECOND,
+            }
+            for bucket in attempt.buckets
+        ]
+    )
+    new, old = statement.excluded, rate_limits.c
+    decisive = func.substr(old.stamps, (new.quota - 1) * _STAMP_WIDTH + 1, _MOMENT_WIDTH)
+    moment = case((decisive == "", 0), else_=cast(decisive, BigInteger))
+    return statement.on_conflict_do_update(
+        index_elements=[old.bucket],
+        set_={
+            "stamps": func.substr(new.stamps.concat(old.stamps), 1, new.quota * _STAMP_WIDTH),
+            "quota": new.quota,
+            "period": new.period,
+            # Never earlier: after a clock was set back, older stamps are the last to leave.
+            "expires_at": case(
+                (old.expires_at > new.expires_at, old.expires_at), else_=new.expires_at
+            ),
+        },
+        where=moment <= now - new.period,
+    ).returning(old.bucket)
+
+
+def _wait(stamps: str, policy: Policy, now: int) -> int:
+    """Return the microseconds until the stamp in place `quota` has left the window."""
+    place = (policy.quota - 1) * _STAMP_WIDTH
+    decisive = stamps[place : place + _MOMENT_WIDTH]
+    return int(decisive) + policy.window * SECOND - now if decisive else 0

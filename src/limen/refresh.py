@@ -1,0 +1,203 @@
+"""Refresh rotation: each refresh token works once, and a replay ends its session.
+
+The row of a session counts its generations; a refresh token names one of them. What a presented
+token is worth follows from its generation `k`, the row's `gen`, and whether `gen` was handed out
+within the window:
+
+    k = gen                        long ago    rotate          gen + 1 is handed out
+    k = gen                        just now    coalesce        gen is handed out again
+    k = gen - 1, same retry key    *           same successor  gen is handed out again
+    k = gen - 1, no key, grace     just now    same successor  gen is handed out again
+    k = gen - 1, another key       just now    superseded      nothing, and nothing ends
+    k > gen                                    fast-forward    the row is older than the token
+    anything else                              replay          the session ends, for both
+
+A retry after a lost answer and a thief's replay are the same bytes, so no rule can forgive one
+and catch the other. A bare refresh therefore is strict (RFC 9700, section 4.14.2): its window is
+the grace, which is 0 unless an operator sets it. A client that sends an `Idempotency-Key`, stored
+before it sends, shows that it is the same client, and has a window in which a slow, doubled or
+overtaken request does no harm. (*) Its retry is good for as long as the successor was never
+used, and within the window after it was.
+
+One statement decides and writes, so simultaneous refreshes need no lock, and reads no row that
+was read before it: one write a refresh, none for garbage. A session that has ended, reached its
+absolute end, or belongs to an account whose credential version has moved on matches no row. A
+database that cannot answer is never a replay. A token newer than its row is authentic all the
+same: the row was restored from a moment before the token, and catches up with it.
+
+`docs/refresh.md` draws the states; `tests/rotation_model.py` checks them exhaustively.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, case, func, null, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.types import BigInteger, String
+
+from limen.clock import SECOND, Clock
+from limen.database.schema import accounts, sessions
+from limen.errors import InvalidRefreshToken, RefreshSuperseded
+from limen.events import Events, Refreshed, RefreshOutcome, SessionEnded
+from limen.revocation import RevocationLog
+from limen.tokens import Generation, Grant, Presented, TokenPair, Tokens, digest
+
+# Twice as long as a request or its answer may be on its way: what the model check assumes.
+RETRY_WINDOW = 60 * SECOND
+
+
+class Outcome(IntEnum):
+    """What the statement decided; the number is stored in the row."""
+
+    ROTATE = 1
+    COALESCE = 2
+    SAME_SUCCESSOR = 3
+    SUPERSEDED = 4
+    FAST_FORWARD = 5
+    REPLAY = 9
+
+
+_REPORTED: dict[Outcome, RefreshOutcome] = {
+    Outcome.ROTATE: "rotated",
+    Outcome.COALESCE: "coalesced",
+    Outcome.SAME_SUCCESSOR: "same_successor",
+    Outcome.SUPERSEDED: "superseded",
+    Outcome.FAST_FORWARD: "fast_forwarded",
+    Outcome.REPLAY: "replayed",
+}
+
+
+def _statement() -> ReturningUpdate[Any]:
+    row = sessions.c
+    k, now = bindparam("k", type_=BigInteger), bindparam("now", type_=BigInteger)
+    issued_at = bindparam("issued_at", type_=BigInteger)
+    window = bindparam("window", type_=BigInteger)
+    retry_key = bindparam("key", type_=String)  # NULL for a bare refresh
+    just_now = func.abs(now - row.handed_at) < window  # a clock set back opens no window
+    predecessor = k == row.gen - 1
+    outcome = case(
+        (k > row.gen, Outcome.FAST_FORWARD),
+        (and_(k == row.gen, just_now), Outcome.COALESCE),
+        (k == row.gen, Outcome.ROTATE),
+        (
+            and_(predecessor, row.retry_key == retry_key, or_(row.confirmed == 0, just_now)),
+            Outcome.SAME_SUCCESSOR,
+        ),
+        (
+            and_(predecessor, row.retry_key.is_(None), retry_key.is_(None), just_now),
+            Outcome.SAME_SUCCESSOR,
+        ),
+        (and_(predecessor, retry_key.is_not(None), just_now), Outcome.SUPERSEDED),
+        else_=Outcome.REPLAY,
+    )
+    rotates, forwards = outcome == Outcome.ROTATE, outcome == Outcome.FAST_FORWARD
+    retried = outcome == Outcome.SAME_SUCCESSOR
+    restarts = and_(retried, row.confirmed == 0, retry_key.is_not(None))  # a grace only runs out
+    replays = outcome == Outcome.REPLAY
+    account = accounts.c.user_id == row.user_id
+    return (
+        update(sessions)
+        .where(
+            row.fid_hash == bindparam("fid"),
+            row.ended_at.is_(None),
+            row.abs_exp > now,
+            row.cv == select(accounts.c.cv).where(account).scalar_subquery(),
+        )
+        .values(
+            outcome=outcome,
+            gen=case((rotates, row.gen + 1), (forwards, k), else_=row.gen),
+            retry_key=case((rotates, retry_key), (forwards, null()), else_=row.retry_key),
+            confirmed=case(
+                (rotates, 0), (outcome == Outcome.COALESCE, 1), (forwards, 1), else_=row.confirmed
+            ),
+            handed_at=case((or_(rotates, forwards, restarts), now), else_=row.handed_at),
+            rotated_at=case((rotates, now), (forwards, issued_at), else_=row.rotated_at),
+            ended_at=case((replays, now), else_=row.ended_at),
+            end_reason=case((replays, "replay"), else_=row.end_reason),
+        )
+        .returning(
+            row.outcome,
+            row.sid,
+            row.user_id,
+            row.cv,
+            row.gen,
+            row.rotated_at,
+            row.abs_exp,
+            select(accounts.c.scope).where(account).scalar_subquery().label("scope"),
+        )
+    )
+
+
+ROTATION = _statement()
+
+
+class Refresh:
+    """Exchanges refresh tokens. `grace` is the window of bare refreshes, in seconds."""
+
+    def __init__(
+        self, log: RevocationLog, tokens: Tokens, *, grace: int, clock: Clock, events: Events
+    ) -> None:
+        self._log = log
+        self._tokens = tokens
+        self._grace = grace * SECOND
+        self._clock = clock
+        self._events = events
+
+    async def rotate(self, token: str, retry_key: str | None = None) -> TokenPair:
+        """Exchange a refresh token for an access token and the refresh token that follows it.
+
+        `retry_key` is the client's Idempotency-Key, the same for every retry of one refresh.
+
+        Raises:
+            InvalidRefreshToken: It is forged, expired or used, or its session has ended; if it
+                was used, its session has ended now.
+            RefreshSuperseded: Another request of this client has just refreshed the session.
+            DatabaseUnavailable: Nothing was decided; the token is worth what it was.
+        """
+        presented = self._open(token)
+        async with self._log.change() as change:
+            decided = await change.connection.execute(
+                ROTATION, self._parameters(presented, retry_key)
+            )
+            row = decided.one_or_none()
+            if row is not None and row.outcome == Outcome.REPLAY:
+                await change.revoke_session(row.sid)
+        return self._answer(row, presented)
+
+    def _open(self, token: str) -> Presented:
+        try:
+            presented = self._tokens.open_refresh_token(token)
+        except InvalidRefreshToken:
+            raise self._invalid() from None
+        if presented.expires_at <= self._clock() // SECOND:
+            raise self._invalid()
+        return presented
+
+    def _invalid(self) -> InvalidRefreshToken:
+        self._events.emit(Refreshed("invalid"))
+        return InvalidRefreshToken()
+
+    def _parameters(self, presented: Presented, retry_key: str | None) -> dict[str, object]:
+        return {
+            "fid": digest(presented.fid),
+            "k": presented.gen,
+            "issued_at": presented.issued_at * SECOND,
+            "now": self._clock(),
+            "window": self._grace if retry_key is None else RETRY_WINDOW,
+            "key": None if retry_key is None else digest(retry_key),
+        }
+
+    def _answer(self, row: Row[Any] | None, presented: Presented) -> TokenPair:
+        """Turn the row into tokens, or into the refusal that is by now committed."""
+        if row is None:
+            raise self._invalid()
+        self._events.emit(Refreshed(_REPORTED[Outcome(row.outcome)], row.sid))
+        if row.outcome == Outcome.SUPERSEDED:
+            raise RefreshSuperseded
+        if row.outcome == Outcome.REPLAY:
+            self._events.emit(SessionEnded(row.sid, "replay"))
+            raise InvalidRefreshToken
+        return self._tokens.issue(
+            Grant(row.user_id, row.sid, row.cv, row.scope),
+            Generation(row.user_id, presented.fid, row.gen, row.rotated_at, row.abs_exp),
+        )

@@ -1,0 +1,124 @@
+"""A session: one sign-in on one device, from the sign-in until it ends.
+
+One row a session, never one a token. A session ends when its owner signs out, when its refresh
+token is replayed, when its account is disabled or gets another password, or by itself at
+`abs_exp`, however often it was refreshed. Ending is remembered in the row and written to the
+revocation log in the same transaction, so that its access tokens end with it. Ending it again
+changes nothing.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from limen.clock import SECOND, Clock
+from limen.database.schema import accounts, sessions
+from limen.events import EndReason, Events, SessionEnded
+from limen.revocation import Change, RevocationLog
+from limen.tokens import Generation, Grant, digest
+
+# 256 random bits: what a refresh token must know of its session.
+FID_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that has just started, as what its two tokens are made of."""
+
+    grant: Grant
+    generation: Generation
+
+
+class Sessions:
+    """Starts and ends sessions. `lifetime` is the absolute one, in seconds."""
+
+    def __init__(self, log: RevocationLog, *, lifetime: int, clock: Clock, events: Events) -> None:
+        self._log = log
+        self._lifetime = lifetime * SECOND
+        self._clock = clock
+        self._events = events
+
+    async def start(
+        self, connection: AsyncConnection, *, user_id: str, cv: int, scope: str
+    ) -> Session | None:
+        """Start a session, or return None if the account was disabled or changed meanwhile.
+
+        The account was read before its password was verified, which takes a while: the row is
+        written only if its credential version is still the one that was read.
+        """
+        now = self._clock()
+        fid, sid = secrets.token_urlsafe(FID_BYTES), secrets.token_hex(16)
+        generation = Generation(user_id, fid, 0, rotated_at=now, abs_exp=now + self._lifetime)
+        row = {
+            "fid_hash": digest(fid),
+            "sid": sid,
+            "user_id": user_id,
+            "cv": cv,
+            "gen": 0,
+            "confirmed": 1,
+            "handed_at": 0,
+            "rotated_at": now,
+            "created_at": now,
+            "abs_exp": generation.abs_exp,
+            "outcome": 0,
+        }
+        still_so = select(*(literal(value) for value in row.values())).where(
+            accounts.c.user_id == user_id, accounts.c.cv == cv, accounts.c.disabled_at.is_(None)
+        )
+        started = await connection.execute(insert(sessions).from_select([*row], still_so))
+        if not started.rowcount:
+            return None
+        return Session(Grant(user_id, sid, cv, scope), generation)
+
+    async def end_by_fid(self, fid: str, reason: EndReason) -> None:
+        """End the session that a refresh token names.
+
+        Raises:
+            DatabaseUnavailable: The session has not ended.
+        """
+        await self._end(sessions.c.fid_hash == digest(fid), reason)
+
+    async def end_by_sid(self, sid: str, reason: EndReason) -> None:
+        """End the session that an access token names.
+
+        Raises:
+            DatabaseUnavailable: The session has not ended.
+        """
+        await self._end(sessions.c.sid == sid, reason)
+
+    async def void(self, change: Change, user_id: str, reason: EndReason) -> int:
+        """Void all that was handed out to an account, by raising its credential version.
+
+        Its sessions end and its access tokens are refused, also those of a sign-in that is on
+        its way with the version read before. Return the new version.
+        """
+        raised = await change.connection.execute(
+            update(accounts)
+            .where(accounts.c.user_id == user_id)
+            .values(cv=accounts.c.cv + 1)
+            .returning(accounts.c.cv)
+        )
+        version: int = raised.scalar_one()
+        await change.connection.execute(
+            update(sessions)
+            .where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None))
+            .values(ended_at=self._clock(), end_reason=reason)
+        )
+        await change.revoke_account(user_id, below=version)
+        return version
+
+    async def _end(self, which: ColumnElement[bool], reason: EndReason) -> None:
+        ending = (
+            update(sessions)
+            .where(which, sessions.c.ended_at.is_(None))
+            .values(ended_at=self._clock(), end_reason=reason)
+            .returning(sessions.c.sid)
+        )
+        async with self._log.change() as change:
+            sid = (await change.connection.execute(ending)).scalar_one_or_none()
+            if sid is not None:
+                await change.revoke_session(sid)
+        if sid is not None:
+            self._events.emit(SessionEnded(sid, reason))
