@@ -133,6 +133,8 @@ async def test_slow_hashes_shorten_the_queue(room: HashingRoom, seen: list[Event
 
     with pytest.raises(Busy) as refused:
         await room.run(int)
+    with pytest.raises(Busy):
+        room.admit()
 
     assert refused.value.retry_after == 100
     hashing.may_end.set()

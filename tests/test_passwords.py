@@ -336,6 +336,20 @@ async def test_a_hash_that_cannot_be_read_costs_one_decoy_and_matches_nothing(
     assert time.perf_counter() - started < 0.1
 
 
+@pytest.mark.parametrize("stored", UPGRADED.values(), ids=UPGRADED)
+def test_a_hash_that_can_be_checked_may_be_imported(passwords: Passwords, stored: str) -> None:
+    passwords.check_hash(stored)
+
+
+@pytest.mark.parametrize("stored", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_hash_that_cannot_be_read_is_not_imported(passwords: Passwords, stored: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        passwords.check_hash(stored)
+
+    assert refused.value.field == "password_hash"
+    assert not stored or stored not in refused.value.detail
+
+
 async def test_want_of_memory_is_not_a_wrong_password(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:

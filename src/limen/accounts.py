@@ -86,7 +86,7 @@ class Accounts:
         """
         address = emails.parse(email)
         _check_scope(scope)
-        self._passwords.check_policy(password, address.key)
+        self._passwords.check_policy(password, address.shown)
         return await self._insert(address, await self._passwords.hash(password), scope)
 
     async def create_with_hash(self, email: str, password_hash: str, *, scope: str = "") -> Account:

@@ -189,7 +189,8 @@ def _common_passwords() -> frozenset[str]:
 
 
 def _words(email: str, service_name: str) -> Iterator[str]:
-    """Yield the local part and its pieces, the domain's longest label before the last, the name."""
+    """Yield the address, its local part and the pieces, the domain's longest label, the name."""
+    yield _folded(email)
     local, _, domain = _folded(email).rpartition("@")
     yield local
     yield from re.split(r"[\W_]", local)

@@ -28,10 +28,8 @@ from argon2.exceptions import HashingError, VerificationError, VerifyMismatchErr
 from argon2.low_level import Type, hash_secret, verify_secret
 
 from limen.errors import Busy
-from limen.settings import Argon2Cost
+from limen.option_kinds import ARGON2_CEILING, Argon2Cost
 
-# The most expensive hash that is checked takes a few seconds of one core.
-ARGON2_CEILING = Argon2Cost(memory_kib=256 * 1024, passes=16, lanes=16)
 BCRYPT_COSTS = range(12, 17)  # below 12 a stolen hash is too cheap to guess; 17 takes eight seconds
 BCRYPT_BYTES = 72  # the algorithm has never looked further
 
