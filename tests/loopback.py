@@ -27,7 +27,10 @@ def serving(app: Any) -> Iterator[int]:
     """Serve the application on 127.0.0.1 as `limen serve` does, and give the port."""
     config = uvicorn.Config(app, log_config=None, proxy_headers=False)
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    # Only of a socket that says TCP does asyncio know that answers are not to wait for an ACK.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
         thread = Thread(target=server.run, args=([listener],))
         thread.start()
         deadline = monotonic() + SECONDS

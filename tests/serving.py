@@ -4,16 +4,16 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve the application for the length of the block; give its base URL."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+async def listening(app: ASGIApp, unix: Path | None = None) -> AsyncIterator[str]:
+    """Serve the application for the length of the block, on TCP or at a path; give its base URL."""
+    with _bound(unix) as listener:
         config = uvicorn.Config(
             app, proxy_headers=False, server_header=False, log_config=None, lifespan="off"
         )
@@ -23,8 +23,20 @@ async def listening(app: ASGIApp) -> AsyncIterator[str]:
         while not server.started:  # noqa: ASYNC110  uvicorn offers nothing to wait for
             await asyncio.sleep(0.005)
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            name = listener.getsockname()
+            yield "http://localhost" if unix else f"http://127.0.0.1:{name[1]}"
         finally:
             server.should_exit = True
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _bound(unix: Path | None) -> socket.socket:
+    if unix:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(unix))
+        return listener
+    # Only of a socket that says TCP does asyncio know that answers are not to wait for an ACK.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    return listener

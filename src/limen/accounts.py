@@ -21,7 +21,7 @@ from limen.clock import Clock
 from limen.database.engine import Database
 from limen.database.schema import accounts
 from limen.errors import AccountNotFound, EmailTaken, InvalidRequest
-from limen.events import AccountChanged, EndReason, Events, Registered
+from limen.events import AccountChanged, EndReason, Events, Registered, SessionEnded
 from limen.passwords import Passwords
 from limen.revocation import RevocationLog
 from limen.sessions import Sessions
@@ -218,8 +218,10 @@ class Accounts:
                 await voiding.connection.execute(
                     update(accounts).where(accounts.c.user_id == user_id).values(**values)
                 )
-            await self._sessions.void(voiding, user_id, _END_REASONS[change])
+            ended = await self._sessions.void(voiding, user_id, _END_REASONS[change])
         self._events.emit(AccountChanged(user_id, change))
+        for sid in ended:
+            self._events.emit(SessionEnded(sid, _END_REASONS[change]))
 
 
 def _check_scope(scope: str) -> None:

@@ -1,7 +1,7 @@
 """Everything limen can do, assembled from its settings: what api and cli are given.
 
 Settings stop here: features receive values. Opening brings the database to its present shape,
-loads or makes the secret and the signing keys, and reads the revocations, in this order; only
+loads or makes the secret, reads the revocations, and loads or makes the signing keys; only
 then is anything answered. While it is open, the revocations are followed and expired rows are
 swept; closing stops both and waits for what is running.
 """
@@ -96,6 +96,7 @@ class Features:
             events=events,
         )
         self.memory = memory
+        self._keys_announced = False
         self.database = database
         self.secret = secret
         self.room = HashingRoom(settings.hash_threads, settings.hash_queue_time, events)
@@ -173,14 +174,17 @@ class Features:
             ConfigurationError: The root secret is not the one the database was made with.
             DatabaseUnavailable: The database cannot be read or written.
         """
+        await self.log.pull()  # first, so that keys made from now on are announced to us
         self.memory.ring.replace(await self.keys.open())
-        await self.log.pull()
         self.passwords.learn(await self.accounts.sample_hashes())
 
     async def follow(self) -> None:
         """Obey what other processes have revoked, and take over the keys they have made."""
-        if any(revocation.kind == "keys" for revocation in await self.log.pull()):
+        pulled = await self.log.pull()
+        self._keys_announced |= any(revocation.kind == "keys" for revocation in pulled)
+        if self._keys_announced:  # once, so it is kept in mind until the keys were really read
             self.memory.ring.replace(await self.keys.load())
+            self._keys_announced = False
 
     async def readiness(self) -> dict[str, str]:
         """Return what each check says: "ok", or in a few words what is wrong."""
@@ -224,7 +228,10 @@ async def opened(
     """
     secret = RootSecret.load(settings.secret, settings.data_dir)
     path = settings.database_path
-    await asyncio.to_thread(migrate, path)
+    before = await asyncio.to_thread(migrate, path)
+    if not before.is_current:
+        revisions = {"before": before.current, "now": before.needed}
+        _logger.info("database migrated", extra=revisions)
     database = Database(path, events)
     features = Features(
         settings,

@@ -13,16 +13,14 @@ guesses at once reach the hash five times. A success gives back its own slot and
 else, so that nobody's success wipes out somebody else's failures.
 
 Whoever signs in twenty times at once with the right password must not be refused by his own
-attempts that are still being checked. In this process, an attempt therefore waits until fewer
-than `quota` of the same bucket are in flight; it then finds their slots given back, or taken for
-good. No database, no attempt: limits fail closed.
+attempts that are still being checked: in this process, attempts of one bucket wait for each other
+(`limen.lanes`). No database, no attempt: limits fail closed.
 """
 
-import asyncio
 import hmac
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, case, cast, func, select, update
@@ -33,8 +31,9 @@ from sqlalchemy.sql.dml import ReturningInsert
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import rate_limits
-from limen.errors import Busy, TooManyAttempts
+from limen.errors import TooManyAttempts
 from limen.events import Events, LimitHit
+from limen.lanes import Lanes
 
 # A stamp is the moment in microseconds, and a random part that tells apart equal moments. Its
 # width is fixed, so that stamps can be found by their place.
@@ -79,10 +78,9 @@ class RateLimits:
     ) -> None:
         self._database = database
         self._key = key
-        self._patience = patience
         self._clock = clock
         self._events = events
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes = Lanes(patience)
 
     def bucket(self, policy: Policy, subject: str) -> Bucket:
         """Return the bucket of a subject, which may be any text: an address, an account."""
@@ -98,10 +96,11 @@ class RateLimits:
             Busy: Too many of the same bucket are in flight.
             DatabaseUnavailable: Nothing was admitted.
         """
-        in_order = sorted(buckets, key=lambda bucket: bucket.row)  # one order, so no deadlock
-        async with AsyncExitStack() as lanes:
-            await self._enter(lanes, in_order)
-            yield await self._take(tuple(in_order))
+        rows = {bucket.row: bucket.policy.quota for bucket in buckets}
+        async with self._lanes.entered(rows):
+            attempt = await self._take_in_turn(tuple(sorted(buckets, key=lambda one: one.row)))
+            with self._lanes.undecided(rows):
+                yield attempt
 
     async def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         """Free the attempt's own slots, in the transaction of the success that earned it."""
@@ -111,25 +110,14 @@ class RateLimits:
             update(rate_limits).where(rate_limits.c.bucket.in_(rows)).values(stamps=without)
         )
 
-    async def _enter(self, lanes: AsyncExitStack, buckets: Sequence[Bucket]) -> None:
-        try:
-            async with asyncio.timeout(self._patience):
-                for bucket in buckets:
-                    await lanes.enter_async_context(self._lane(bucket))
-        except TimeoutError:
-            raise Busy(retry_after=1) from None
-
-    @asynccontextmanager
-    async def _lane(self, bucket: Bucket) -> AsyncIterator[None]:
-        lane = self._lanes.setdefault(bucket.row, _Lane(bucket.policy.quota))
-        lane.users += 1
-        try:
-            async with lane.places:
-                yield
-        finally:
-            lane.users -= 1
-            if not lane.users:
-                del self._lanes[bucket.row]
+    async def _take_in_turn(self, buckets: tuple[Bucket, ...]) -> Attempt:
+        while True:
+            try:
+                return await self._take(buckets)
+            except _Full as full:
+                if not await self._lanes.another_decided(full.rows):
+                    self._events.emit(LimitHit(full.refusal.policy))
+                    raise full.refusal from None
 
     async def _take(self, buckets: tuple[Bucket, ...]) -> Attempt:
         now = self._clock()
@@ -138,7 +126,8 @@ class RateLimits:
             taken = await connection.execute(_take_statement(attempt, now))
             admitted = set(taken.scalars())
             if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
-                raise await self._refusal(connection, refusing, now)
+                refusal = await self._refusal(connection, refusing, now)
+                raise _Full([bucket.row for bucket in refusing], refusal)
         return attempt
 
     async def _refusal(
@@ -152,7 +141,6 @@ class RateLimits:
         )
         waits = [(_wait(stamps, by_row[row], now), by_row[row]) for row, stamps in rows]
         wait, policy = max(waits, key=lambda one: one[0])
-        self._events.emit(LimitHit(policy.name))
         return TooManyAttempts(
             policy=policy.name,
             quota=policy.quota,
@@ -161,15 +149,16 @@ class RateLimits:
         )
 
 
-class _Lane:
-    """The places for attempts of one bucket that are in flight in this process."""
+class _Full(Exception):
+    """Rolls back the transaction that found buckets full."""
 
-    def __init__(self, places: int) -> None:
-        self.places = asyncio.Semaphore(places)
-        self.users = 0
+    def __init__(self, rows: list[str], refusal: TooManyAttempts) -> None:
+        super().__init__()
+        self.rows = rows
+        self.refusal = refusal
 
 
-def _take_statement(attempt: Attempt, now: int) -> ReturningInsert[tuple[str]]:
+def _take_statement(attempt: Attempt, now: int) -> ReturningInsert[str]:
     statement = insert(rate_limits).values(
         [
             {

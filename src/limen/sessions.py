@@ -8,6 +8,7 @@ changes nothing.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, insert, literal, select, update
@@ -88,11 +89,11 @@ class Sessions:
         """
         await self._end(sessions.c.sid == sid, reason)
 
-    async def void(self, change: Change, user_id: str, reason: EndReason) -> int:
+    async def void(self, change: Change, user_id: str, reason: EndReason) -> Sequence[str]:
         """Void all that was handed out to an account, by raising its credential version.
 
         Its sessions end and its access tokens are refused, also those of a sign-in that is on
-        its way with the version read before. Return the new version.
+        its way with the version read before. Return the sids, to be reported once committed.
         """
         raised = await change.connection.execute(
             update(accounts)
@@ -100,14 +101,15 @@ class Sessions:
             .values(cv=accounts.c.cv + 1)
             .returning(accounts.c.cv)
         )
-        version: int = raised.scalar_one()
-        await change.connection.execute(
+        ended = await change.connection.execute(
             update(sessions)
             .where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None))
             .values(ended_at=self._clock(), end_reason=reason)
+            .returning(sessions.c.sid)
         )
-        await change.revoke_account(user_id, below=version)
-        return version
+        sids: Sequence[str] = ended.scalars().all()
+        await change.revoke_account(user_id, below=raised.scalar_one())
+        return sids
 
     async def _end(self, which: ColumnElement[bool], reason: EndReason) -> None:
         ending = (

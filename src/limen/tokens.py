@@ -16,7 +16,7 @@ import base64
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from joserfc import jws
 from joserfc.jwk import OctKey
@@ -51,7 +51,7 @@ class Generation:
     """
 
     user_id: str
-    fid: str
+    fid: str = field(repr=False)
     gen: int
     rotated_at: int
     abs_exp: int
@@ -62,7 +62,7 @@ class Presented:
     """An authentic refresh token, which may have expired or been used; times in seconds."""
 
     user_id: str
-    fid: str
+    fid: str = field(repr=False)
     gen: int
     issued_at: int
     expires_at: int
@@ -72,9 +72,9 @@ class Presented:
 class TokenPair:
     """What a sign-in or a refresh hands out; lifetimes in seconds from now (RFC 6749, 5.1)."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     expires_in: int
-    refresh_token: str
+    refresh_token: str = field(repr=False)
     refresh_expires_in: int
 
 

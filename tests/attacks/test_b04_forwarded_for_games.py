@@ -6,10 +6,16 @@ CVE-2023-36456 (authentik) took the leftmost value, or took it from anybody.
 
 import random
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from pathlib import Path
 
+import httpx2
 import pytest
 
 from limen.clients import ClientAddresses, bucket
+from limen.limen import Limen
+from limen.settings import Limit, Settings
+from tests.people import calling_from, guess
+from tests.stored import slots_taken
 
 ATTACKER = "203.0.113.7"
 PROXY, INNER_PROXY = "10.0.0.1", "10.0.0.2"
@@ -82,3 +88,62 @@ def test_who_calls_from_inside_the_trusted_network_cannot_choose_either(
         found = BEHIND_PROXIES.address(PROXY, [(b"x-forwarded-for", line.encode())])
 
         assert bucket(found) == PROXY
+
+
+@pytest.fixture
+def proxies() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def settings(tmp_path: Path, proxies: list[str]) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data",
+        signing_algorithm="ES256",
+        trusted_proxies=tuple(ip_network(proxy) for proxy in proxies),
+        login_address_limit=Limit(5, 900),
+    )
+
+
+async def guess_with(
+    client: httpx2.AsyncClient, number: int, headers: list[tuple[bytes, bytes]]
+) -> int:
+    """Guess at an account that nobody has guessed at: only the address can be refused."""
+    client.headers = httpx2.Headers(headers)
+    return (await guess(client, f"user{number}@example.com")).status_code
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("proxies", [[], ["10.0.0.0/8"]], ids=["none", "proxies"])
+async def test_no_header_gives_a_direct_caller_more_attempts(
+    limen: Limen, chance: random.Random
+) -> None:
+    async with calling_from(limen, ATTACKER) as attacker:
+        statuses = [
+            await guess_with(
+                attacker,
+                number,
+                [(name, invented(chance).encode()) for name in HEADERS for _ in range(2)],
+            )
+            for number in range(8)
+        ]
+
+    assert statuses == [401] * 5 + [429] * 3
+    assert (await slots_taken(limen))["login-address"] == 5
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("proxies", [["127.0.0.0/8", "10.0.0.0/8"]], ids=["proxies"])
+async def test_behind_proxies_what_they_saw_is_limited_and_what_was_invented_is_not(
+    wire: httpx2.AsyncClient, chance: random.Random
+) -> None:
+    """The server's peer is 127.0.0.1, the outermost of two proxies saw the attacker."""
+
+    async def behind_proxies(number: int, seen: str) -> int:
+        line = f"{invented(chance)}, {seen}, {INNER_PROXY}"
+        return await guess_with(wire, number, [(b"X-Forwarded-For", line.encode())])
+
+    attacker = [await behind_proxies(number, ATTACKER) for number in range(8)]
+    neighbour = [await behind_proxies(number, "203.0.113.8") for number in range(8, 16)]
+
+    assert attacker == neighbour == [401] * 5 + [429] * 3

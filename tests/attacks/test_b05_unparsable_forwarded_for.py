@@ -6,10 +6,16 @@ is raised, and no limit is skipped.
 
 import time
 from ipaddress import ip_network
+from pathlib import Path
 
+import httpx2
 import pytest
 
 from limen.clients import ClientAddresses, bucket
+from limen.limen import Limen
+from limen.settings import Settings
+from tests.people import PASSWORD, attempt, calling_from, guess
+from tests.stored import slots_taken
 
 PROXY = "10.0.0.1"
 BEHIND_PROXIES = ClientAddresses([ip_network("10.0.0.0/8")])
@@ -75,3 +81,29 @@ def test_a_huge_list_costs_milliseconds() -> None:
         took.append(time.perf_counter() - began)
 
     assert min(took) < 0.1
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data",
+        signing_algorithm="ES256",
+        trusted_proxies=(ip_network("10.0.0.0/8"),),
+    )
+
+
+@pytest.mark.anyio
+async def test_with_any_of_them_the_password_is_checked_and_limited(limen: Limen) -> None:
+    """All of them together are one address, so its fifty attempts are used up."""
+    await limen.features.accounts.create("ada@example.com", PASSWORD)
+    wrong, right = [], []
+    async with calling_from(limen, PROXY) as proxy:
+        for number, value in enumerate(UNPARSABLE):
+            proxy.headers = httpx2.Headers([(b"X-Forwarded-For", value)])
+            proxy.cookies.clear()
+            wrong.append((await guess(proxy, f"user{number}@example.com")).status_code)
+            right.append((await attempt(proxy, "ada@example.com")).status_code)
+
+    assert wrong == [401] * len(UNPARSABLE)
+    assert right == [200] * len(UNPARSABLE)
+    assert (await slots_taken(limen))["login-address"] == len(UNPARSABLE)

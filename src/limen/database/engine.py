@@ -111,8 +111,12 @@ class Database:
         connection = await aiosqlite.connect(
             f"file:{quote(str(self.path))}?mode=rw", uri=True, isolation_level=None
         )
-        for name, value in _PRAGMAS.items():
-            await connection.execute(f"PRAGMA {name}={value}")
+        try:
+            for name, value in _PRAGMAS.items():
+                await connection.execute(f"PRAGMA {name}={value}")
+        except BaseException:
+            await connection.close()  # its thread would keep the process alive
+            raise
         return connection
 
     def _remember_file(self, _connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:

@@ -58,7 +58,7 @@ LEVELS: Final[Mapping[str, int]] = {
 # not be shown: statements with their parameters, request headers, paths with their query strings.
 FLOORS: Final[Mapping[str, int]] = {
     "aiosqlite": logging.WARNING,
-    "alembic": logging.INFO,
+    "alembic": logging.WARNING,  # limen.features says what was migrated
     "httpcore": logging.WARNING,
     "httpcore2": logging.WARNING,
     "httpx": logging.WARNING,

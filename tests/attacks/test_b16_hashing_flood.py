@@ -1,0 +1,90 @@
+"""B16: sign-ins cost the server more than the attacker, so that a flood of them stops everything.
+
+Hashing has room for so many and no more. Whoever finds it full is told so in milliseconds, before
+anything else is done, and everything that needs no hash goes on.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from limen.events import Event
+from limen.limen import Limen
+from limen.settings import Settings
+from tests.crowds import full, hashes, occupied, until
+from tests.people import AUTH, PASSWORD, Person, attempt, guess
+from tests.stored import slots_taken
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data", signing_algorithm="ES256", hash_threads=1, hash_queue_time=1
+    )
+
+
+async def test_a_flood_is_refused_and_only_sign_ins_notice(
+    limen: Limen, wire: httpx2.AsyncClient, happened: list[Event]
+) -> None:
+    await limen.features.accounts.create("ada@example.com", PASSWORD)
+    ada = Person(wire, "ada@example.com", "")
+    await ada.sign_in()
+    taken = await slots_taken(limen)
+    async with full(limen.features.room):
+        happened.clear()
+        flood = await asyncio.gather(
+            *(guess(wire, f"user{number}@example.com") for number in range(200))
+        )
+        register = {"email": "new@example.com", "password": PASSWORD}
+        busy = await wire.post(f"{AUTH}/register", json=register)
+
+        assert Counter(one.status_code for one in [*flood, busy]) == {503: 201}
+        assert {one.json()["code"] for one in flood} == {"busy"}
+        assert all(int(one.headers["retry-after"]) >= 1 for one in flood)
+        assert hashes(happened) == 0
+
+        assert (await ada.me()).status_code == 200
+        assert (await ada.refresh()).status_code == 200
+        assert (await wire.get("/healthz")).status_code == 200
+        assert (await wire.get("/.well-known/jwks.json")).status_code == 200
+        assert (await ada.log_out()).status_code == 204
+    after = await slots_taken(limen)
+
+    assert {name: after[name] for name in taken} == taken  # nobody has used an attempt up
+    assert (await attempt(wire, "ada@example.com")).status_code == 200
+
+
+async def test_a_refusal_takes_milliseconds(limen: Limen, http: httpx2.AsyncClient) -> None:
+    """The best of many, for the machine may be busy."""
+    took = []
+    async with full(limen.features.room):
+        for _ in range(30):
+            began = time.perf_counter()
+            assert (await guess(http, "ada@example.com")).status_code == 503
+            took.append(time.perf_counter() - began)
+
+    assert min(took) < 0.02
+
+
+async def test_the_queue_has_an_end_that_can_be_foretold(
+    limen: Limen, stranger: httpx2.AsyncClient
+) -> None:
+    """One thread, one second of patience, and a hash of an eighth of a second: eight wait."""
+    room = limen.features.room
+    async with occupied(room):
+        room._average = 0.125
+        guesses = [
+            asyncio.create_task(guess(stranger, f"user{number}@example.com"))
+            for number in range(30)
+        ]
+        await until(lambda: sum(one.done() for one in guesses) == 22)
+        assert room.waiting == 8
+    statuses = Counter([(await one).status_code for one in guesses])
+
+    assert statuses == {503: 22, 401: 8}
