@@ -5,6 +5,7 @@ listening. An event carries identifiers, never an e-mail address, a password, a 
 address.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -109,8 +110,15 @@ class DatabaseFailed(Event):
 Subscriber = Callable[[Event], None]
 
 
+_logger = logging.getLogger(__name__)
+
+
 class Events:
-    """Hands each event to every subscriber, in the order they subscribed."""
+    """Hands each event to every subscriber, in the order they subscribed.
+
+    What is reported has happened: a subscriber that fails is logged and changes nothing. A token
+    that was rotated must reach its client, whatever becomes of a counter.
+    """
 
     def __init__(self, *subscribers: Subscriber) -> None:
         self._subscribers = list(subscribers)
@@ -120,4 +128,7 @@ class Events:
 
     def emit(self, event: Event) -> None:
         for subscriber in self._subscribers:
-            subscriber(event)
+            try:
+                subscriber(event)
+            except Exception:
+                _logger.exception("a subscriber failed", extra={"on": type(event).__name__})

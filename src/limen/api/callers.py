@@ -1,7 +1,10 @@
-"""Who calls: what a handler may know of its client, beside the body."""
+"""Who calls: what a handler may know of its client, beside the body.
+
+These are coroutines that wait for nothing: FastAPI would run a plain function in a thread.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -17,10 +20,10 @@ DEVICE_HEADER = "Limen-Device"
 _RETRY_KEY = re.compile(r"[\x21-\x7e]{16,64}")
 
 
-def client_of(addresses: ClientAddresses) -> Callable[[Request], Client]:
+def client_of(addresses: ClientAddresses) -> Callable[[Request], Awaitable[Client]]:
     """Return the dependency that tells who is calling."""
 
-    def client(request: Request) -> Client:
+    async def client(request: Request) -> Client:
         peer = request.client.host if request.client else None
         device = request.headers.get(DEVICE_HEADER) or request.cookies.get(DEVICE_COOKIE)
         return Client(addresses.address(peer, request.headers.raw), device)
@@ -28,7 +31,7 @@ def client_of(addresses: ClientAddresses) -> Callable[[Request], Client]:
     return client
 
 
-def retry_key(
+async def retry_key(
     request: Request,
     _shown: Annotated[
         str | None,

@@ -4,7 +4,7 @@ Routes are declared before anything is open, when an application is put together
 behind them are there once it has started.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -45,7 +45,7 @@ class Wiring:
         self.memory = memory
         self.current_user = current_user
         self.is_https = settings.public_url.startswith("https://")
-        self.client: Callable[[Request], Client] = client_of(
+        self.client: Callable[[Request], Awaitable[Client]] = client_of(
             ClientAddresses(settings.trusted_proxies)
         )
         self._features = features

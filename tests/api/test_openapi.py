@@ -1,0 +1,196 @@
+"""The OpenAPI document tells the truth: schemathesis makes requests from it and judges answers."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx2
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as hypothesis_settings
+from schemathesis import GenerationMode
+from schemathesis.checks import load_all_checks
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from limen import app as standalone
+from limen.limen import Limen
+from limen.settings import Limit, Settings
+from tests.conftest import CHEAPEST
+from tests.loopback import serving
+from tests.people import AUTH, PASSWORD
+from tests.refusals import problem
+
+SEED = random.randrange(2**32)
+EXAMPLES = 40  # of each operation, good and bad
+PROBLEM = "application/problem+json"
+
+load_all_checks()
+CONFIG = schemathesis.config.SchemathesisConfig.from_dict(
+    {
+        "checks": {
+            "negative_data_rejection": {
+                "expected-statuses": [400, 401, 403, 405, 409, 413, 422, 429]
+            }
+        },
+        "output": {"sanitization": {"enabled": False}},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("openapi") / "data",
+        signing_algorithm="ES256",
+        login_limit=Limit(100, 900),
+        login_address_limit=Limit(1000, 900),
+        register_address_limit=Limit(1000, 900),
+    )
+    with serving(standalone.build(Limen(settings, cost=CHEAPEST))) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def document(url: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx2.get(f"{url}/openapi.json", trust_env=False).json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def session(url: str) -> Iterator[requests.Session]:
+    """Somebody who is signed in: guarded routes are worth nothing to strangers."""
+    with requests.Session() as session:
+        session.trust_env = False
+        body = {"email": "ada@example.com", "password": PASSWORD}
+        assert session.post(f"{url}{AUTH}/register", json=body).status_code == 201
+        tokens = session.post(f"{url}{AUTH}/login", json=body).json()
+        session.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        yield session
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_every_answer_is_as_the_document_says(
+    url: str, document: dict[str, Any], session: requests.Session, mode: GenerationMode
+) -> None:
+    print(f"seed {SEED}")
+    schema = schemathesis.openapi.from_dict(document, config=CONFIG)
+
+    @seed(SEED)
+    @hypothesis_settings(
+        max_examples=EXAMPLES * len(document["paths"]),
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=schema.as_strategy(generation_mode=mode))
+    def run(case: Any) -> None:
+        case.call_and_validate(
+            base_url=url,
+            session=session,
+            # The policy for passwords and addresses is more than a schema can say.
+            excluded_checks=[positive_data_acceptance],
+        )
+
+    run()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_refusal_is_documented_as_a_problem(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        refusals = {
+            int(status): answer
+            for status, answer in operation["responses"].items()
+            if int(status) >= 400
+        }
+        assert {408, 413} <= refusals.keys(), name
+        for answer in refusals.values():
+            (media_type,) = answer["content"]
+            assert media_type == PROBLEM
+            required = answer["content"][PROBLEM]["schema"]["required"]
+            assert required == ["type", "title", "status", "detail", "code"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        ("401", {"WWW-Authenticate"}),
+        ("429", {"Retry-After", "RateLimit", "RateLimit-Policy"}),
+        ("503", {"Retry-After"}),
+    ],
+)
+def test_the_headers_of_refusals_are_documented(
+    document: dict[str, Any], status: str, headers: set[str]
+) -> None:
+    documented = [
+        set(operation["responses"][status]["headers"])
+        for _, operation in operations(document)
+        if status in operation["responses"]
+    ]
+    assert documented
+    assert all(found == headers for found in documented)
+
+
+def test_sign_in_is_documented_with_both_of_its_bodies(document: dict[str, Any]) -> None:
+    login = document["paths"][f"{AUTH}/login"]["post"]
+    bodies = {
+        media_type: set(body["schema"]["required"])
+        for media_type, body in login["requestBody"]["content"].items()
+    }
+
+    assert bodies == {
+        "application/json": {"email", "password"},
+        "application/x-www-form-urlencoded": {"username", "password"},
+    }
+    assert "Limen-Device" in login["responses"]["200"]["headers"]
+
+
+def test_only_me_asks_for_a_token(document: dict[str, Any]) -> None:
+    guarded = [name for name, operation in operations(document) if "security" in operation]
+
+    assert guarded == [f"GET {AUTH}/me"]
+
+
+def test_the_authorize_button_signs_in(url: str, document: dict[str, Any]) -> None:
+    """What Swagger UI does: it resolves tokenUrl, sends the form, and reads two members."""
+    (scheme,) = document["components"]["securitySchemes"].values()
+    token_url = urljoin(f"{url}/docs", scheme["flows"]["password"]["tokenUrl"])
+    assert token_url == urljoin(f"{url}/openapi.json", f"{AUTH}/login")
+
+    with httpx2.Client(base_url=url, trust_env=False) as http:
+        person = {"email": "grace@example.com", "password": PASSWORD}
+        assert http.post(f"{AUTH}/register", json=person).status_code == 201
+        grant = {
+            "grant_type": "password",
+            "username": person["email"],
+            "password": PASSWORD,
+            "scope": "",
+        }
+        headers = {
+            "Accept": "application/json, text/plain, */*",
+            "X-Requested-With": "XMLHttpRequest",
+            "Origin": url,
+        }
+        answer = http.post(token_url, data=grant, headers=headers)
+        tokens = answer.json()
+        assert tokens["token_type"].lower() == "bearer"
+        bearer = {"Authorization": f"{tokens['token_type']} {tokens['access_token']}"}
+        me = http.get(f"{AUTH}/me", headers=bearer)
+        assert me.json()["email"] == person["email"]
+
+
+def test_a_wrong_password_in_the_form_is_a_problem(url: str) -> None:
+    form = {"username": "nobody@example.com", "password": PASSWORD}
+    answer = httpx2.post(f"{url}{AUTH}/login", data=form, trust_env=False)
+
+    found = problem(answer.status_code, answer.headers, answer.content, expected={401})
+    assert found["code"] == "invalid_credentials"
+    assert answer.headers["www-authenticate"] == "Bearer"
