@@ -1,0 +1,241 @@
+"""The checks of `limen doctor`: what goes wrong in practice, found before it does.
+
+    ok        as it should be
+    warning   it works, and somebody should know
+    failed    it does not work, or is not safe
+
+Later checks need what earlier ones look at, so where the settings, the secret or the database
+fail, the checks behind them are left out. Nothing is made or changed.
+"""
+
+import asyncio
+import os
+import shutil
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from sqlalchemy import func, select
+
+from limen.cli.commands import in_its_own_words
+from limen.cli.output import moment
+from limen.clock import SECOND, system_clock
+from limen.database.engine import Database
+from limen.database.migrate import needed_revision
+from limen.database.schema import accounts, rate_limits, revocations, sessions, signing_keys
+from limen.errors import ConfigurationError, DatabaseUnavailable
+from limen.events import Events
+from limen.keys import KeyRing, SigningKeys
+from limen.revocation import RevocationLog
+from limen.secret import FILE_NAME, RootSecret
+from limen.settings import Settings
+from limen.sweep import Sweep
+from limen.verify.revocations import Revocations
+
+# A full disk is noticed at sign-in, by everybody at once.
+LOW_DISK = 1 << 30
+NO_DISK = 100 << 20
+
+# NIST SP 800-57 would have a signing key serve for one to three years.
+OLD_KEY_DAYS = 365
+
+# A running server sweeps every minute; so many rows mean that none runs, or that it is too slow.
+MANY_EXPIRED = 100_000
+
+# Clocks that are set by the network differ by less.
+CLOCK_MARGIN = 60 * SECOND
+NOT_BEFORE = 1_767_225_600 * SECOND  # 2026: limen is younger than that
+
+# What PRAGMA synchronous answers for FULL.
+_FULL = 2
+
+
+class Check(NamedTuple):
+    """One check. `says` is one line."""
+
+    name: str
+    verdict: Literal["ok", "warning", "failed"]
+    says: str
+
+
+def examine() -> list[Check]:
+    """Return every check that could be made."""
+    try:
+        settings = Settings.from_environment()
+    except ConfigurationError as error:
+        return [Check("settings", "failed", error.detail)]
+    checks = [
+        Check("settings", "ok", "all values are good"),
+        _public_url(settings),
+        _trusted_proxies(settings),
+        _data_dir(settings.data_dir),
+    ]
+    secret, check = _secret(settings)
+    checks.append(check)
+    if settings.data_dir.is_dir():
+        checks.append(_disk_space(settings.data_dir))
+    if not settings.database_path.exists():
+        return [*checks, Check("database", "failed", "there is none yet: 'limen serve' makes it")]
+    return checks + asyncio.run(_of_the_database(settings, secret))
+
+
+def _public_url(settings: Settings) -> Check:
+    if settings.public_url.startswith("https://"):
+        return Check("public URL", "ok", settings.public_url)
+    says = f"{settings.public_url} is for development: set LIMEN_PUBLIC_URL to an https URL"
+    return Check("public URL", "warning", says)
+
+
+def _trusted_proxies(settings: Settings) -> Check:
+    networks = settings.trusted_proxies
+    if any(network.prefixlen == 0 for network in networks):
+        says = "everybody is trusted, so everybody can choose the address that limits count"
+        return Check("trusted proxies", "warning", says)
+    if networks:
+        return Check("trusted proxies", "ok", ", ".join(map(str, networks)))
+    if settings.public_url.startswith("https://"):
+        says = "none: behind a proxy all clients share one address limit; LIMEN_TRUSTED_PROXIES"
+        return Check("trusted proxies", "warning", says)
+    return Check("trusted proxies", "ok", "none: the address of the connection counts")
+
+
+def _data_dir(path: Path) -> Check:
+    name, shown = "data directory", path.absolute()
+    if not path.is_dir():
+        return Check(name, "failed", f"{shown} is no directory yet: 'limen serve' makes it")
+    if not os.access(path, os.W_OK | os.X_OK):
+        return Check(name, "failed", f"{shown} cannot be written by this user")
+    if loose := stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Check(name, "failed", f"others have rights {loose:03o} to it: chmod 700 {shown}")
+    return Check(name, "ok", f"{shown}, for this user alone")
+
+
+def _secret(settings: Settings) -> tuple[RootSecret | None, Check]:
+    path = settings.data_dir / FILE_NAME
+    if settings.secret is None and not os.path.lexists(path):
+        return None, Check("secret", "failed", "there is none yet: 'limen serve' makes one")
+    try:
+        secret = RootSecret.load(settings.secret, settings.data_dir)
+    except ConfigurationError as error:
+        return None, Check("secret", "failed", error.detail)
+    says = "in LIMEN_SECRET" if secret.path is None else f"{path.absolute()}, mode 0600"
+    return secret, Check("secret", "ok", says)
+
+
+def _disk_space(path: Path) -> Check:
+    free = shutil.disk_usage(path).free
+    says = f"{free / (1 << 30):.1f} GiB free"
+    if free < NO_DISK:
+        return Check("disk space", "failed", says)
+    return Check("disk space", "warning" if free < LOW_DISK else "ok", says)
+
+
+async def _of_the_database(settings: Settings, secret: RootSecret | None) -> list[Check]:
+    database = Database(settings.database_path, Events())
+    checks = []
+    try:
+        async for check in _database_checks(database, settings, secret):
+            checks.append(check)  # noqa: PERF401  what was found before an error is kept
+    except DatabaseUnavailable as error:
+        checks.append(Check("database", "failed", f"cannot be read: {in_its_own_words(error)}"))
+    finally:
+        await database.close()
+    return checks
+
+
+async def _database_checks(
+    database: Database, settings: Settings, secret: RootSecret | None
+) -> AsyncIterator[Check]:
+    schema = await _schema(database)
+    yield Check("database", "ok", str(database.path.absolute()))
+    yield schema
+    yield await _journal(database)
+    if schema.verdict == "failed":
+        return
+    if secret is not None:
+        yield await _keys(database, settings, secret)
+    yield await _clock(database)
+    rows = await _rows(database)
+    log = rows.pop(revocations.name)
+    yield Check("revocation log", "ok", f"{log} rows, which every verifier keeps in memory")
+    yield Check("rows", "ok", ", ".join(f"{name} {count}" for name, count in rows.items()))
+    yield await _expired(database, settings)
+
+
+async def _schema(database: Database) -> Check:
+    found, needed = await database.revision(), needed_revision()
+    if found == needed:
+        return Check("schema", "ok", f"revision {found}")
+    return Check("schema", "failed", f"revision {found}, {needed} is needed: 'limen migrate'")
+
+
+async def _journal(database: Database) -> Check:
+    async with database.read() as connection:
+        journal = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar_one()
+        synchronous = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one()
+    if (journal, synchronous) == ("wal", _FULL):
+        return Check("journal", "ok", "WAL, synchronous FULL")
+    says = f"{journal}, synchronous {synchronous}: is the directory on a network disk?"
+    return Check("journal", "failed", says)
+
+
+async def _keys(database: Database, settings: Settings, secret: RootSecret) -> Check:
+    lifetime = settings.access_token_lifetime
+    log = RevocationLog(database, Revocations(), longest=lifetime, clock=system_clock)
+    stored = SigningKeys(
+        database,
+        log,
+        secret,
+        algorithm=settings.signing_algorithm,
+        longest=lifetime,
+        clock=system_clock,
+        events=Events(),
+    )
+    try:
+        keys = await stored.load()
+    except ConfigurationError as error:
+        return Check("signing keys", "failed", error.detail)
+    if not keys:
+        return Check("signing keys", "warning", "there is none: the next start makes one")
+    signing = KeyRing(keys, system_clock).signing
+    days = (system_clock() - signing.created_at) // (86400 * SECOND)
+    says = f"{len(keys)} in all; {signing.kid} ({signing.algorithm}) signs, {days} days old"
+    if days > OLD_KEY_DAYS:
+        return Check("signing keys", "warning", f"{says}: 'limen keys rotate'")
+    return Check("signing keys", "ok", says)
+
+
+async def _clock(database: Database) -> Check:
+    newest = select(
+        select(func.coalesce(func.max(signing_keys.c.created_at), 0)).scalar_subquery(),
+        select(func.coalesce(func.max(sessions.c.rotated_at), 0)).scalar_subquery(),
+    )
+    async with database.read() as connection:
+        seen = max((await connection.execute(newest)).one())
+    now = system_clock()
+    if now < NOT_BEFORE:
+        return Check("clock", "failed", f"{moment(now)} is in the past: set the clock")
+    if seen > now + CLOCK_MARGIN:
+        says = f"{moment(now)} is before {moment(seen)}, when the database was last used"
+        return Check("clock", "failed", says)
+    return Check("clock", "ok", f"{moment(now)}")
+
+
+async def _rows(database: Database) -> dict[str, int]:
+    counted = {}
+    async with database.read() as connection:
+        for table in (accounts, sessions, revocations, rate_limits, signing_keys):
+            rows = await connection.execute(select(func.count()).select_from(table))
+            counted[table.name] = rows.scalar_one()
+    return counted
+
+
+async def _expired(database: Database, settings: Settings) -> Check:
+    idle = settings.refresh_token_lifetime
+    sweep = Sweep(database, idle=idle, clock=system_clock, events=Events())
+    waiting = sum((await sweep.waiting()).values())
+    if waiting > MANY_EXPIRED:
+        says = f"{waiting} wait to be swept, which a running server does every minute"
+        return Check("expired rows", "warning", says)
+    return Check("expired rows", "ok", f"{waiting} wait to be swept")

@@ -1,0 +1,59 @@
+"""Opening the features for one command, beside a server that may be running.
+
+No server is needed: a command works on the database itself, and running servers follow what it
+revokes within a second.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from limen.clock import system_clock
+from limen.errors import ConfigurationError
+from limen.events import Events
+from limen.settings import Settings
+
+if TYPE_CHECKING:
+    from limen.features import Features
+
+T = TypeVar("T")
+
+
+def run(
+    settings: Settings, work: Callable[["Features"], Awaitable[T]], *, may_create: bool = False
+) -> T:
+    """Return what `work` returns for the open features.
+
+    Unless it `may_create`, a command that finds no database makes none: it was most likely run in
+    another directory than the server.
+
+    Raises:
+        ConfigurationError: There is no database, or it or the secret cannot be used.
+        DatabaseUnavailable: The database cannot be opened.
+    """
+    if not may_create:
+        require_database(settings)
+    return asyncio.run(_with_features(settings, work))
+
+
+def require_database(settings: Settings) -> None:
+    """Refuse to go on where no database has been made.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if not settings.database_path.exists():
+        raise ConfigurationError(
+            "LIMEN_DATA_DIR",
+            f"there is no database at {settings.database_path.absolute()}; "
+            "'limen serve' and 'limen users create' make one",
+            "the data directory of your server",
+        )
+
+
+async def _with_features(settings: Settings, work: Callable[["Features"], Awaitable[T]]) -> T:
+    from limen.features import Memory, opened  # noqa: PLC0415  takes most of a second
+
+    memory = Memory.of(settings, system_clock)
+    async with opened(settings, memory, clock=system_clock, events=Events()) as features:
+        return await work(features)

@@ -1,0 +1,32 @@
+"""The command `limen`, put together."""
+
+import click
+
+from limen.cli.commands import Program
+from limen.cli.config import config
+from limen.cli.doctor import doctor
+from limen.cli.keys import keys
+from limen.cli.migrate import migrate
+from limen.cli.serve import serve
+from limen.cli.token import token
+from limen.cli.users import users
+from limen.cli.version import version
+
+COMMANDS = (serve, users, keys, migrate, doctor, config, token, version)
+
+
+@click.group("limen", cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+def limen() -> None:
+    """The login of your application.
+
+    Settings are LIMEN_* environment variables; 'limen config show' lists them. Passwords and
+    tokens are asked for, or read from standard input: no option takes one.
+
+    Every command takes --json: then it prints exactly one JSON document on standard output, and
+    an error as {"error": {"code", "detail"}} on standard error. Exit codes: 0 done, 1 failed,
+    2 wrongly called, 78 wrongly configured.
+    """
+
+
+for command in COMMANDS:
+    limen.add_command(command)

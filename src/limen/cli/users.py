@@ -1,0 +1,197 @@
+"""`limen users`: the accounts."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limen.cli.asking import ask
+from limen.cli.commands import Group
+from limen.cli.opening import run
+from limen.cli.output import moment, show, table
+from limen.errors import AccountNotFound
+from limen.settings import Settings
+
+if TYPE_CHECKING:
+    from limen.accounts import Account
+    from limen.features import Features
+
+_user = click.argument("user", metavar="USER")
+
+
+@click.group("users", cls=Group)
+def users() -> None:
+    """Create, find and change accounts.
+
+    USER is a user_id or an e-mail address, in any spelling. All of this works while a server is
+    running, and needs none.
+    """
+
+
+@users.command(
+    "create",
+    examples=[
+        "limen users create ada@example.com",
+        "limen users create ada@example.com --scope admin --scope billing",
+        "pass show ada | limen users create ada@example.com --json",
+        "limen users create ada@example.com --password-hash < ada.hash",
+    ],
+)
+@click.argument("email")
+@click.option("--scope", "scopes", multiple=True, help="A scope for its tokens; may be repeated.")
+@click.option(
+    "--password-hash",
+    "hashed",
+    is_flag=True,
+    help="Standard input holds a hash that another system made (bcrypt of cost 12 or more, "
+    "Argon2id), not a password. It is replaced by a new one at the first sign-in.",
+)
+def create(email: str, scopes: tuple[str, ...], hashed: bool, as_json: bool) -> None:
+    """Create an account.
+
+    The password is asked for, or read as one line from standard input.
+    """
+    settings, scope = Settings.from_environment(), " ".join(scopes)
+    secret = ask("Password hash") if hashed else ask("Password", twice=True)
+
+    async def work(features: "Features") -> "Account":
+        accounts = features.accounts
+        if hashed:
+            return await accounts.create_with_hash(email, secret, scope=scope)
+        return await accounts.create(email, secret, scope=scope)
+
+    account = run(settings, work, may_create=True)
+    lines = [f"Created {account.email}, user_id {account.user_id}."]
+    show(_document(account), lines, as_json=as_json)
+
+
+@users.command(
+    "list",
+    examples=[
+        "limen users list",
+        "limen users list --limit 1000 --json | jq -r '.[].user_id'",
+        "limen users list --after 5f0c9d6a41b24f0c8a7c2e1d3b4a5968",
+    ],
+)
+@click.option("--after", default="", metavar="USER_ID", help="Go on behind this user_id.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+def list_(after: str, limit: int, as_json: bool) -> None:
+    """List accounts, in the order of their user_ids, a page at a time.
+
+    As JSON, a page is an array; one that is shorter than the limit is the last.
+    """
+    page = run(
+        Settings.from_environment(),
+        lambda features: features.accounts.page(after=after, limit=limit),
+    )
+    rows = [("USER_ID", "E-MAIL", "CREATED", "STATE", "SCOPE")]
+    rows += [
+        (row.user_id, row.email, moment(row.created_at) or "", _state(row), row.scope)
+        for row in page
+    ]
+    lines = table(rows) if page else ["There are no accounts."]
+    show([_document(account) for account in page], lines, as_json=as_json)
+    if len(page) == limit and not as_json:
+        click.echo(f"There may be more: --after {page[-1].user_id}", err=True)
+
+
+@users.command(
+    "show", examples=["limen users show ada@example.com", "limen users show ada@example.com --json"]
+)
+@_user
+def show_(user: str, as_json: bool) -> None:
+    """Show an account."""
+    account = run(Settings.from_environment(), lambda features: _find(features, user))
+    shown = _document(account)
+    lines = table([(name, "-" if value is None else str(value)) for name, value in shown.items()])
+    show(shown, lines, as_json=as_json)
+
+
+@users.command("disable", examples=["limen users disable ada@example.com"])
+@_user
+def disable(user: str, as_json: bool) -> None:
+    """Let an account sign in no more, and end its sessions.
+
+    Running servers refuse its access tokens within about a second.
+    """
+    account = _change(user, lambda features, user_id: features.accounts.disable(user_id))
+    lines = [f"Disabled {account.email}. Its sessions have ended."]
+    show(_document(account), lines, as_json=as_json)
+
+
+@users.command("enable", examples=["limen users enable ada@example.com"])
+@_user
+def enable(user: str, as_json: bool) -> None:
+    """Let an account sign in again. Sessions that have ended stay ended."""
+    account = _change(user, lambda features, user_id: features.accounts.enable(user_id))
+    show(_document(account), [f"Enabled {account.email}."], as_json=as_json)
+
+
+@users.command(
+    "set-password",
+    examples=[
+        "limen users set-password ada@example.com",
+        "openssl rand -base64 18 | tee new-password | limen users set-password ada@example.com",
+    ],
+)
+@_user
+def set_password(user: str, as_json: bool) -> None:
+    """Give an account another password, and end its sessions.
+
+    The password is asked for, or read as one line from standard input.
+    """
+    settings = Settings.from_environment()
+    password = ask("New password", twice=True)
+    account = _change(
+        user,
+        lambda features, user_id: features.accounts.set_password(user_id, password),
+        settings,
+    )
+    lines = [f"{account.email} has a new password. Its sessions have ended."]
+    show(_document(account), lines, as_json=as_json)
+
+
+@users.command("end-sessions", examples=["limen users end-sessions ada@example.com"])
+@_user
+def end_sessions(user: str, as_json: bool) -> None:
+    """End all sessions of an account; it may sign in again at once."""
+    account = _change(user, lambda features, user_id: features.accounts.end_sessions(user_id))
+    show(_document(account), [f"All sessions of {account.email} have ended."], as_json=as_json)
+
+
+def _change(
+    user: str,
+    change: Callable[["Features", str], Awaitable[None]],
+    settings: Settings | None = None,
+) -> "Account":
+    """Change the account, and return it as it is then."""
+
+    async def work(features: "Features") -> "Account":
+        user_id = (await _find(features, user)).user_id
+        await change(features, user_id)
+        return await features.accounts.get(user_id)
+
+    return run(settings or Settings.from_environment(), work)
+
+
+async def _find(features: "Features", user: str) -> "Account":
+    if "@" not in user:
+        return await features.accounts.get(user)
+    account = await features.accounts.find(user)
+    if account is None:
+        raise AccountNotFound
+    return account
+
+
+def _document(account: "Account") -> dict[str, Any]:
+    return {
+        "user_id": account.user_id,
+        "email": account.email,
+        "scope": account.scope,
+        "created_at": moment(account.created_at),
+        "disabled_at": moment(account.disabled_at),
+    }
+
+
+def _state(account: "Account") -> str:
+    return "active" if account.disabled_at is None else "disabled"

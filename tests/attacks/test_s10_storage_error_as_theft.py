@@ -1,0 +1,172 @@
+"""S10, mcp-oauth PR #511: a hiccup of the storage was taken for a theft, and the session ended.
+
+Whatever keeps the database from answering: 503 with Retry-After, the session as it was, and all
+well again without a restart. Nor is a replay forgiven by it.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+
+import httpx2
+import pytest
+from sqlalchemy import event
+
+from limen.database.schema import sessions
+from limen.errors import DatabaseUnavailable
+from limen.events import Event, Refreshed
+from limen.limen import Limen
+from tests.people import Person
+from tests.stored import moved_away, rows
+
+pytestmark = pytest.mark.anyio
+
+Fault = Callable[[Limen], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def locked(limen: Limen) -> AsyncIterator[None]:
+    """Another process holds the write lock, and limen waits but a moment for it."""
+    async with _pragma(limen, "busy_timeout", 50, 3000):
+        with closing(sqlite3.connect(limen.features.database.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def gone(limen: Limen) -> AsyncIterator[None]:
+    with moved_away(limen):
+        yield
+
+
+@asynccontextmanager
+async def read_only(limen: Limen) -> AsyncIterator[None]:
+    async with _pragma(limen, "query_only", 1, 0):
+        yield
+
+
+@asynccontextmanager
+async def full(limen: Limen) -> AsyncIterator[None]:
+    """No page can be added to the file, and those of the revocations are full."""
+    async with limen.features.database._writer.connect() as connection:
+        pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
+    async with _pragma(limen, "max_page_count", pages, 1_000_000):
+        with pytest.raises(DatabaseUnavailable):
+            await _fill(limen)
+        yield
+
+
+@asynccontextmanager
+async def broken(limen: Limen) -> AsyncIterator[None]:
+    """The statement itself fails."""
+    with _failing(limen, "before_cursor_execute"):
+        yield
+
+
+@asynccontextmanager
+async def broken_at_commit(limen: Limen) -> AsyncIterator[None]:
+    """Everything was written, and the commit fails."""
+    with _failing(limen, "commit"):
+        yield
+
+
+FAULTS: dict[str, Fault] = {
+    "locked": locked,
+    "moved away": gone,
+    "read-only": read_only,
+    "disk full": full,
+    "failing": broken,
+    "failing at commit": broken_at_commit,
+}
+
+
+@asynccontextmanager
+async def _pragma(limen: Limen, name: str, within: int, after: int) -> AsyncIterator[None]:
+    await _set(limen, name, within)
+    try:
+        yield
+    finally:
+        await _set(limen, name, after)
+
+
+async def _set(limen: Limen, name: str, value: int) -> None:
+    """Set a pragma of the connection that writes, outside of any transaction."""
+    async with limen.features.database._writer.connect() as connection:
+        raw = await connection.get_raw_connection()
+        await raw.driver_connection.execute(f"PRAGMA {name}={value}")  # type: ignore[union-attr]
+
+
+async def _fill(limen: Limen) -> None:
+    """Write revocations that concern nobody, for as long as there is room."""
+    for number in range(1, 1000):
+        async with limen.features.database.write() as connection:
+            await connection.exec_driver_sql(
+                "INSERT INTO revocations VALUES (?, 'session', '', 0, 0)", (-number,)
+            )
+
+
+@contextmanager
+def _failing(limen: Limen, step: str) -> Iterator[None]:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    engine = limen.features.database._writer.sync_engine
+    event.listen(engine, step, fail)
+    try:
+        yield
+    finally:
+        event.remove(engine, step, fail)
+
+
+def assert_503(answer: httpx2.Response) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [FAULTS[name] for name in FAULTS if name != "disk full"],
+    ids=[n for n in FAULTS if n != "disk full"],
+)
+@pytest.mark.parametrize("key", [None, "retry-key-of-ada"], ids=["bare", "keyed"])
+async def test_a_refresh_that_cannot_be_decided_is_503_and_costs_nothing(
+    limen: Limen, ada: Person, happened: list[Event], fault: Fault, key: str | None
+) -> None:
+    before = await rows(limen, sessions)
+    async with fault(limen):
+        assert_503(await ada.refresh(key=key))
+
+    assert await rows(limen, sessions) == before
+    assert not any(isinstance(event, Refreshed) for event in happened)
+    assert (await ada.refresh(key=key)).status_code == 200
+    assert (await ada.refresh()).status_code == 200
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_replay_that_cannot_be_remembered_is_503_and_caught_the_next_time(
+    limen: Limen, ada: Person, fault: Fault
+) -> None:
+    used = ada.tokens["refresh_token"]
+    await ada.refresh()
+    before = await rows(limen, sessions)
+
+    async with fault(limen):
+        assert_503(await ada.refresh(used))
+
+    assert await rows(limen, sessions) == before
+    assert (await ada.refresh(used)).status_code == 401
+    assert (await ada.refresh()).status_code == 401
+    assert (await ada.me()).status_code == 401
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_logout_that_cannot_be_remembered_is_503_and_ends_nothing(
+    limen: Limen, ada: Person, fault: Fault
+) -> None:
+    async with fault(limen):
+        assert_503(await ada.log_out())
+
+    assert (await ada.me()).status_code == 200
+    assert (await ada.log_out()).status_code == 204
+    assert (await ada.me()).status_code == 401

@@ -1,0 +1,40 @@
+"""The command line on a data directory of its own, in this process."""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from limen.cli.program import limen as program
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment without settings but for a data directory, not made yet, and quick keys."""
+    for name in os.environ:
+        if name.startswith("LIMEN_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LIMEN_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("LIMEN_SIGNING_ALGORITHM", "ES256")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def call(data: Path) -> Call:  # noqa: ARG001  the environment must be there
+    """Call the command line: `call("users", "list", stdin="...")`."""
+
+    def run(*words: str, stdin: str | bytes = "") -> Result:
+        before = set(threading.enumerate())
+        result = CliRunner().invoke(program, words, input=stdin)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result
+        for thread in set(threading.enumerate()) - before:
+            thread.join(2)
+            assert not thread.is_alive(), "a thread is left, and the process would not exit"
+        return result
+
+    return run

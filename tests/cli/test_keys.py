@@ -1,0 +1,30 @@
+"""`limen keys`: what signs, what will sign, and never a private part."""
+
+import json
+
+from tests.cli.conftest import Call
+from tests.people import PASSWORD
+
+
+def test_a_new_key_is_next_and_the_present_one_signs_on(call: Call) -> None:
+    call("users", "create", "ada@example.com", stdin=PASSWORD)
+    made = json.loads(call("keys", "rotate", "--json").stdout)
+    listed = json.loads(call("keys", "list", "--json").stdout)
+
+    assert made["state"] == "next"
+    assert made["signs_from"] > made["created_at"]
+    assert [key["state"] for key in listed] == ["current", "next"]
+    assert listed[1] == made
+    assert listed[0]["retires_at"] > made["signs_from"]
+
+
+def test_keys_are_shown_without_their_private_parts(call: Call) -> None:
+    call("users", "create", "ada@example.com", stdin=PASSWORD)
+    shown = json.loads(call("keys", "list", "--json").stdout)
+    lines = call("keys", "list").stdout.splitlines()
+
+    members = {"kid", "algorithm", "state", "created_at", "signs_from", "retires_at"}
+    assert set(shown[0]) == members
+    assert lines[0].split() == ["KID", "ALGORITHM", "STATE", "CREATED", "SIGNS", "FROM", "RETIRES"]
+    assert shown[0]["kid"] in lines[1]
+    assert "It signs from 2" in call("keys", "rotate").stdout

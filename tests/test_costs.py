@@ -1,0 +1,146 @@
+"""What each request costs the database: statements, commits and rows, counted at the driver."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import httpx2
+import pytest
+from fastapi import Depends, FastAPI
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from limen.database.schema import metadata
+from limen.limen import Limen
+from limen.verify.claims import Claims
+from tests.people import Person, attempt
+from tests.stored import rows
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Cost:
+    """The statements that were run, BEGIN not counted, and how many transactions committed them."""
+
+    statements: list[str] = field(default_factory=list)
+    commits: int = 0
+
+
+@contextmanager
+def counted(limen: Limen) -> Iterator[Cost]:
+    """Count what happens within the block."""
+    cost = Cost()
+
+    def statement(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        if not text.startswith("BEGIN"):
+            cost.statements.append(text)
+
+    def commit(_connection: object) -> None:
+        cost.commits += 1
+
+    database = limen.features.database
+    engines: list[Engine] = [database._writer.sync_engine, database._reader.sync_engine]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", statement)
+        event.listen(engine, "commit", commit)
+    try:
+        yield cost
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", statement)
+            event.remove(engine, "commit", commit)
+
+
+async def size(limen: Limen) -> dict[str, int]:
+    """How many rows each table has."""
+    return {table.name: len(await rows(limen, table)) for table in metadata.sorted_tables}
+
+
+@pytest.fixture
+async def door(limen: Limen) -> AsyncIterator[httpx2.AsyncClient]:
+    """An application with one guarded route of its own."""
+    app = FastAPI()
+
+    @app.get("/orders")
+    async def orders(user: Annotated[Claims, Depends(limen.current_user)]) -> str:
+        return user.user_id
+
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://shop.test") as client:
+        yield client
+
+
+async def test_a_sign_in_is_two_transactions_and_one_row(limen: Limen, ada: Person) -> None:
+    await ada.sign_in()
+    before = await size(limen)
+    with counted(limen) as cost:
+        assert (await ada.sign_in()).status_code == 200
+    after = await size(limen)
+
+    print(f"\na sign-in: {len(cost.statements)} statements, {cost.commits} commits")
+    assert cost.commits <= 2
+    assert {name for name in after if after[name] != before[name]} == {"sessions"}
+    assert after["sessions"] == before["sessions"] + 1
+    assert len(cost.statements) <= 4, cost.statements
+
+
+async def test_a_failed_sign_in_is_one_transaction(
+    limen: Limen, ada: Person, stranger: httpx2.AsyncClient
+) -> None:
+    with counted(limen) as cost:
+        assert (await attempt(stranger, ada.email, "not the password")).status_code == 401
+
+    assert cost.commits <= 1
+
+
+@pytest.mark.parametrize("key", [None, "retry-key-of-ada"], ids=["bare", "keyed"])
+async def test_a_refresh_is_one_statement_and_no_row(
+    limen: Limen, ada: Person, key: str | None
+) -> None:
+    before = await size(limen)
+    with counted(limen) as cost:
+        assert (await ada.refresh(key=key)).status_code == 200
+
+    assert (len(cost.statements), cost.commits) == (1, 1)
+    assert cost.statements[0].startswith("UPDATE sessions")
+    assert await size(limen) == before
+
+
+@pytest.mark.parametrize("token", ["garbage", "a.b.c", "x" * 4096])
+async def test_a_refresh_with_garbage_costs_nothing(limen: Limen, ada: Person, token: str) -> None:
+    with counted(limen) as cost:
+        assert (await ada.refresh(token)).status_code == 401
+
+    assert (cost.statements, cost.commits) == ([], 0)
+
+
+async def test_a_refresh_with_a_forgery_costs_nothing(limen: Limen, ada: Person) -> None:
+    forged = ada.tokens["refresh_token"].rpartition(".")[0] + "." + "A" * 43
+    with counted(limen) as cost:
+        assert (await ada.refresh(forged)).status_code == 401
+        assert (await ada.refresh(ada.tokens["access_token"])).status_code == 401
+
+    assert (cost.statements, cost.commits) == ([], 0)
+
+
+async def test_a_guarded_request_costs_nothing(
+    limen: Limen, ada: Person, door: httpx2.AsyncClient
+) -> None:
+    with counted(limen) as cost:
+        for headers in (ada.bearer(), ada.bearer("garbage"), {}):
+            await door.get("/orders", headers=headers)
+        assert (await door.get("/orders", headers=ada.bearer())).json() == ada.user_id
+
+    assert (cost.statements, cost.commits) == ([], 0)
+
+
+async def test_a_logout_is_one_transaction_and_one_row(limen: Limen, ada: Person) -> None:
+    before = await size(limen)
+    with counted(limen) as cost:
+        assert (await ada.log_out()).status_code == 204
+    after = await size(limen)
+
+    assert (len(cost.statements), cost.commits) == (3, 1)
+    assert after == before | {"revocations": before["revocations"] + 1}

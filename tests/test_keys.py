@@ -1,0 +1,224 @@
+"""Signing keys: one at the start, none in clear, none refused that still has tokens out."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from hashlib import sha256
+
+import jwt
+import pytest
+from joserfc import jwk
+
+from limen.clock import SECOND
+from limen.database.schema import signing_keys
+from limen.errors import ConfigurationError
+from limen.events import Event, KeyCreated
+from limen.keys import MARGIN, PUBLISHED_BEFORE_SIGNING
+from limen.limen import Limen
+from limen.settings import Settings
+from tests.clock import ManualClock
+from tests.people import Person, calling_from, somebody
+from tests.running import running
+from tests.stored import rows
+
+pytestmark = pytest.mark.anyio
+
+OLD, NEW = sha256(b"old").hexdigest(), sha256(b"new").hexdigest()
+ALGORITHMS = ["RS256", "ES256", "Ed25519", "HS256"]
+
+
+def chosen(settings: Settings, algorithm: str = "ES256", *secrets: str) -> Settings:
+    return Settings(
+        data_dir=settings.data_dir,
+        signing_algorithm=algorithm,  # type: ignore[arg-type]
+        secret=secrets or None,
+    )
+
+
+def kid(person: Person) -> str:
+    """The key that signed somebody's access token."""
+    return str(jwt.get_unverified_header(person.tokens["access_token"])["kid"])
+
+
+def published(limen: Limen) -> list[str]:
+    return [key["kid"] for key in limen._memory.ring.jwks()["keys"]]
+
+
+def states(limen: Limen) -> list[str]:
+    ring = limen._memory.ring
+    return [key.state(ring._clock(), ring.signing.kid) for key in ring.all]
+
+
+async def test_two_that_start_at_once_make_one_key_and_one_secret(
+    settings: Settings, clock: ManualClock, happened: list[Event]
+) -> None:
+    async def run(ready: asyncio.Barrier) -> tuple[list[str], bytes]:
+        await ready.wait()
+        async with running(settings, clock, happened.append) as limen:
+            await ready.wait()
+            return published(limen), limen.features.secret.derive("test")
+
+    ready = asyncio.Barrier(3)
+    found = await asyncio.gather(*(run(ready) for _ in range(3)))
+
+    assert found == [found[0]] * 3
+    assert len(found[0][0]) == 1
+    assert sum(isinstance(event, KeyCreated) for event in happened) == 1
+
+
+async def test_the_first_key_signs_at_once(limen: Limen, ada: Person) -> None:
+    assert states(limen) == ["current"]
+    assert published(limen) == [kid(ada)]
+
+
+async def test_a_rotated_key_is_published_before_it_signs_and_kept_until_its_tokens_are_gone(
+    limen: Limen, ada: Person, clock: ManualClock
+) -> None:
+    old = kid(ada)
+    new = (await limen.features.keys.rotate()).kid
+    await limen.features.follow()
+    story = []
+    for seconds in (0, PUBLISHED_BEFORE_SIGNING / SECOND - 1, 1, 1800 + MARGIN / SECOND - 1, 1):
+        clock.tick(seconds)
+        await ada.sign_in()
+        story.append((kid(ada), published(limen), states(limen)))
+
+    assert story == [
+        (old, [old, new], ["current", "next"]),
+        (old, [old, new], ["current", "next"]),
+        (new, [old, new], ["retiring", "current"]),
+        (new, [old, new], ["retiring", "current"]),
+        (new, [new], ["retired", "current"]),
+    ]
+
+
+async def test_another_algorithm_takes_over_like_any_rotation(
+    settings: Settings, clock: ManualClock
+) -> None:
+    async with running(chosen(settings), clock) as limen, calling_from(limen, "::1") as http:
+        ada = await somebody(limen, http)
+        first = kid(ada)
+
+    changed = chosen(settings, "Ed25519")
+    async with running(changed, clock) as limen, calling_from(limen, "::1") as http:
+        ada.http = http
+        assert len(published(limen)) == 2
+        clock.tick(PUBLISHED_BEFORE_SIGNING / SECOND - 1)
+        assert (await ada.me()).status_code == 200
+        await ada.refresh()
+        assert kid(ada) == first
+        clock.tick(1)
+        assert (await ada.me()).status_code == 200
+        await ada.refresh()
+        assert kid(ada) != first
+        assert jwt.get_unverified_header(ada.tokens["access_token"])["alg"] == "Ed25519"
+        assert (await ada.me()).status_code == 200
+
+    async with running(changed, clock) as limen:
+        assert len(limen._memory.ring.all) == 2  # no third key at the next start
+
+
+async def test_a_start_without_change_makes_no_key(
+    settings: Settings, clock: ManualClock, happened: list[Event]
+) -> None:
+    for _ in range(3):
+        async with running(settings, clock, happened.append):
+            pass
+
+    assert sum(isinstance(event, KeyCreated) for event in happened) == 1
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_no_private_part_lies_in_the_database_in_clear(
+    settings: Settings, clock: ManualClock, algorithm: str
+) -> None:
+    async with running(chosen(settings, algorithm), clock) as limen:
+        key = limen._memory.ring.signing.key
+        directory = limen.features.database.path.parent
+        stored = b"".join(path.read_bytes() for path in directory.glob("limen.db*"))
+        members = key.as_dict(private=True)
+
+    private = {
+        name: str(members[name])
+        for name in ("d", "p", "q", "dp", "dq", "qi", "k")
+        if name in members
+    }
+    assert private
+    raw = [jwk.OctKey.import_key({"kty": "oct", "k": part}).raw_value for part in private.values()]
+    assert [part for part in private.values() if part.encode() in stored] == []
+    assert [part for part in raw if part in stored] == []
+    assert b"PRIVATE KEY" not in stored
+    assert str(members["kid"]).encode() in stored  # the search would have found them
+
+
+async def test_keys_are_parsed_when_they_are_loaded_and_never_again(
+    limen: Limen, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = 0
+    import_key = jwk.import_key
+
+    def counting(*arguments: object) -> object:
+        nonlocal parsed
+        parsed += 1
+        return import_key(*arguments)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(jwk, "import_key", counting)
+    for _ in range(10):
+        await ada.refresh()
+        await ada.me()
+    assert parsed == 0
+
+    await limen.features.keys.load()
+    assert parsed == 1
+
+
+async def test_keys_sealed_by_an_older_root_secret_are_sealed_anew(
+    settings: Settings, clock: ManualClock
+) -> None:
+    async with running(chosen(settings, "ES256", OLD), clock) as limen:
+        (sealed_by_old,) = await rows(limen, signing_keys)
+    async with running(chosen(settings, "ES256", NEW, OLD), clock) as limen:
+        (sealed_by_new,) = await rows(limen, signing_keys)
+    async with running(chosen(settings, "ES256", NEW), clock) as limen:
+        assert published(limen) == [sealed_by_old.kid]
+    assert sealed_by_new.sealed != sealed_by_old.sealed
+
+
+async def test_another_root_secret_refuses_to_start_and_harms_nothing(
+    settings: Settings, clock: ManualClock
+) -> None:
+    async with running(chosen(settings, "ES256", OLD), clock) as limen:
+        kids = published(limen)
+
+    with pytest.raises(ConfigurationError, match="LIMEN_SECRET") as refused:
+        async with running(chosen(settings, "ES256", NEW), clock):
+            pass
+    assert NEW not in str(refused.value)
+    assert OLD not in str(refused.value)
+
+    async with running(chosen(settings, "ES256", OLD), clock) as limen:
+        assert published(limen) == kids
+
+
+async def test_a_sealed_key_is_of_no_use_under_another_kid(
+    settings: Settings, clock: ManualClock
+) -> None:
+    """The kid is bound to the seal, so rows of a database cannot be swapped."""
+    async with running(settings, clock) as limen:
+        path = limen.features.database.path
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("UPDATE signing_keys SET kid = 'another'")
+
+    with pytest.raises(ConfigurationError):
+        async with running(settings, clock):
+            pass
+
+
+async def test_a_clock_that_is_set_back_leaves_a_key_to_sign_with(
+    limen: Limen, ada: Person, clock: ManualClock
+) -> None:
+    clock.tick(-86400)
+
+    assert (await ada.sign_in()).status_code == 200
+    assert (await ada.me()).status_code == 200
+    assert states(limen) == ["current"]

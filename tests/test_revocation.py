@@ -1,0 +1,146 @@
+"""The log of what was revoked: complete, in order, known everywhere, and never a silent yes."""
+
+import asyncio
+import sqlite3
+import time
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import event
+
+from limen.clock import SECOND
+from limen.database.schema import revocations
+from limen.errors import DatabaseUnavailable
+from limen.limen import Limen
+from limen.settings import Settings
+from limen.verify.errors import RevocationsStale
+from limen.verify.revocations import BOUND_SECONDS
+from tests.clock import ManualClock
+from tests.crowds import until
+from tests.people import Person, calling_from, somebody
+from tests.running import running
+from tests.stored import moved_away, rows
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_numbers_follow_each_other_in_the_order_of_the_commits(
+    limen: Limen, ada: Person
+) -> None:
+    people = [await somebody(limen, ada.http, f"p{number}@example.com") for number in range(20)]
+    await asyncio.gather(*(person.log_out() for person in people))
+    await limen.features.accounts.disable(ada.user_id)
+
+    log = await rows(limen, revocations)
+
+    assert [entry.seq for entry in log] == list(range(1, len(log) + 1))
+    assert [entry.kind for entry in log] == ["keys"] + ["session"] * 20 + ["account"]
+    assert (log[-1].subject, log[-1].value) == (ada.user_id, 2)
+
+
+async def test_a_restart_resurrects_nothing(settings: Settings, clock: ManualClock) -> None:
+    async with running(settings, clock) as limen, calling_from(limen, "127.0.0.1") as http:
+        signed_out = await somebody(limen, http)
+        disabled = await somebody(limen, http, "eve@example.com")
+        untouched = await somebody(limen, http, "bob@example.com")
+        await signed_out.log_out()
+        await limen.features.accounts.disable(disabled.user_id)
+
+    async with running(settings, clock) as limen, calling_from(limen, "127.0.0.1") as http:
+        for person in (signed_out, disabled, untouched):
+            person.http = http
+        first_answers = [
+            (await person.me()).status_code for person in (signed_out, disabled, untouched)
+        ]
+
+    assert first_answers == [401, 401, 200]
+
+
+async def test_what_was_not_committed_is_not_revoked(limen: Limen, ada: Person) -> None:
+    claims = limen.verifier.check(ada.tokens["access_token"])
+    with suppress(DatabaseUnavailable):
+        async with limen.features.log.change() as change:
+            await change.revoke_session(claims.sid)
+            raise DatabaseUnavailable
+
+    assert (await ada.me()).status_code == 200
+    assert [entry.kind for entry in await rows(limen, revocations)] == ["keys"]
+
+
+async def test_an_entry_goes_when_no_token_needs_it_and_not_before(
+    limen: Limen, ada: Person, clock: ManualClock
+) -> None:
+    clock.now -= clock.now % SECOND
+    await ada.sign_in()
+    await ada.log_out()
+
+    kept = []
+    for seconds in (1800, 59, 1):  # the life of an access token, and the margin for late clocks
+        clock.tick(seconds)
+        await limen.features.keep_house()
+        kept.append([entry.kind for entry in await rows(limen, revocations)].count("session"))
+
+    assert kept == [1, 1, 0]
+    assert len(limen._memory.revocations) == 0
+
+
+def age(limen: Limen, seconds: float) -> None:
+    """Let the memory of revocations be so many seconds older than it is."""
+    limen._memory.revocations._synced_at = time.monotonic() - seconds
+
+
+async def test_a_stale_memory_is_503_never_401_and_recovers_by_itself(
+    limen: Limen, ada: Person
+) -> None:
+    with moved_away(limen):
+        age(limen, BOUND_SECONDS + 1)
+        stale = await ada.me()
+        refused = limen._memory.revocations.is_fresh
+
+    assert (stale.status_code, stale.json()["code"]) == (503, "revocations_stale")
+    assert int(stale.headers["Retry-After"]) > 0
+    assert "WWW-Authenticate" not in stale.headers
+    assert refused is False
+    async with asyncio.timeout(3):
+        await until(lambda: limen._memory.revocations.is_fresh)
+    assert (await ada.me()).status_code == 200
+
+
+async def test_a_session_known_as_ended_stays_401_when_the_memory_is_stale(
+    limen: Limen, ada: Person
+) -> None:
+    await ada.log_out()
+    with moved_away(limen):
+        age(limen, BOUND_SECONDS + 1)
+
+        assert (await ada.me()).status_code == 401
+
+
+async def test_a_memory_is_believed_for_ten_seconds(limen: Limen, ada: Person) -> None:
+    token = ada.tokens["access_token"]
+    with moved_away(limen):
+        age(limen, BOUND_SECONDS - 1)
+        assert limen.verifier.check(token).user_id == ada.user_id
+        age(limen, BOUND_SECONDS)
+        with pytest.raises(RevocationsStale):
+            limen.verifier.check(token)
+
+
+async def test_new_keys_are_taken_over_although_the_first_reading_of_them_failed(
+    limen: Limen,
+) -> None:
+    """The announcement is pulled once; the keys behind it may need a second try."""
+    made = await limen.features.keys.rotate()
+    reader = limen.features.database._reader.sync_engine
+
+    def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM signing_keys" in statement:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    event.listen(reader, "before_cursor_execute", fail)
+    with pytest.raises(DatabaseUnavailable):
+        await limen.features.follow()
+    event.remove(reader, "before_cursor_execute", fail)
+    await limen.features.follow()
+
+    assert limen._memory.ring.find(made.kid) is not None
