@@ -5,7 +5,6 @@ import pytest
 
 from limen import app as standalone
 from limen.api.requests import MAX_BODY
-from limen.events import Event, SignIn
 from limen.limen import Limen
 from limen.settings import Settings
 from tests.clock import ManualClock
@@ -50,15 +49,14 @@ async def test_a_slash_more_is_another_path_and_no_redirect(http: httpx2.AsyncCl
 
 
 async def test_a_mistake_of_ours_is_a_problem_without_its_story(
-    settings: Settings, clock: ManualClock
+    settings: Settings, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(event: Event) -> None:
-        if isinstance(event, SignIn):
-            raise RuntimeError(f"secret: {event}")  # noqa: TRY004  a mistake, whatever its type
+    async def broken(*said: object) -> None:
+        raise RuntimeError(f"secret: {said}")
 
     limen = Limen(settings, clock=clock, cost=CHEAPEST)
     async with limen.lifespan(), client(limen) as http:
-        limen.events.subscribe(broken)
+        monkeypatch.setattr(limen.features.login, "sign_in", broken)
         body = {"email": "ada@example.com", "password": PASSWORD}
         answer = await http.post(f"{AUTH}/login", json=body)
 

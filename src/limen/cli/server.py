@@ -61,11 +61,17 @@ def announce(banner: Banner, settings: Settings, *, as_json: bool) -> None:
 
 
 def _listener(host: str, port: int) -> socket.socket:
+    # Only of a socket that says TCP does asyncio know that answers are not to wait for an ACK.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
+        listener.close()
         raise Failed(_why_not(error, host, port)) from None
+    return listener
 
 
 def _why_not(error: Exception, host: str, port: int) -> str:

@@ -6,8 +6,10 @@ migrates and the other finds it done, and a migration that fails leaves the file
 nothing is to be done, nothing is locked.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +26,10 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, Prog
 from limen.errors import ConfigurationError, DatabaseUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+# How long a start waits for another process's lock, and how often it asks.
+LOCK_SECONDS = 10
+LOCK_PAUSE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ def migrate(path: Path) -> SchemaStatus:
     if (found := status(path)).is_current:
         return found
     _make_directory(path.parent)
+    _use_wal(path)  # before there are tables, and so before anybody opens it to work
     with _connection(path, begin="BEGIN IMMEDIATE") as connection:
         before = _status(connection)
         if not before.is_current:
@@ -68,6 +75,21 @@ def status(path: Path) -> SchemaStatus:
         return SchemaStatus(None, needed_revision())
     with _connection(path) as connection:
         return _status(connection)
+
+
+def _use_wal(path: Path) -> None:
+    """Switch the file to WAL, which SQLite does not wait for while somebody else has it open."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise DatabaseUnavailable from error
+                time.sleep(LOCK_PAUSE)
+            else:
+                return
 
 
 def _status(connection: Connection) -> SchemaStatus:
@@ -105,7 +127,7 @@ def _connection(path: Path, *, begin: str = "BEGIN") -> Iterator[Connection]:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=pool.NullPool,
-        connect_args={"isolation_level": None, "timeout": 30},
+        connect_args={"isolation_level": None, "timeout": LOCK_SECONDS},
     )
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     try:
