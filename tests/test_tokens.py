@@ -1,5 +1,6 @@
 """The two tokens: what they say, how long they hold, who can make them and who can read them."""
 
+import dataclasses
 import json
 import re
 from base64 import urlsafe_b64decode
@@ -144,6 +145,33 @@ async def test_an_access_token_expires_after_thirty_minutes_to_the_second(
 
     assert at_the_last_moment.status_code == 200
     assert (await ada.me()).json()["detail"] == "The access token has expired: refresh it."
+
+
+async def test_no_access_token_outlives_its_session(settings: Settings, clock: ManualClock) -> None:
+    """Its row is swept then, and a sign-out could not find it any more."""
+    clock.now -= clock.now % SECOND
+    week = dataclasses.replace(settings, session_lifetime=7 * 86400)
+    async with running(week, clock) as limen, calling_from(limen, "127.0.0.1") as http:
+        ada = await somebody(limen, http)
+        clock.tick(7 * 86400 - 600)
+        await ada.refresh()
+        in_the_last_minutes = ada.tokens["expires_in"], said(ada.tokens["access_token"])[1]
+        clock.tick(600)
+
+        assert in_the_last_minutes[0] == ada.tokens["refresh_expires_in"] == 600
+        assert in_the_last_minutes[1]["exp"] == clock.now // SECOND
+        assert (await ada.me()).status_code == 401
+
+
+async def test_a_successor_handed_out_late_brings_no_longer_access_token(
+    ada: Person, clock: ManualClock
+) -> None:
+    first = ada.tokens["refresh_token"]
+    await ada.refresh(first, key="k" * 16)
+    clock.tick(7 * 86400 - 601)
+    await ada.refresh(first, key="k" * 16)
+
+    assert ada.tokens["expires_in"] == ada.tokens["refresh_expires_in"] <= 601
 
 
 async def test_refreshing_outlives_the_access_token(ada: Person, clock: ManualClock) -> None:

@@ -103,14 +103,19 @@ class Tokens:
         self._clock = clock
 
     def issue(self, grant: Grant, generation: Generation) -> TokenPair:
-        """Return a new access token, and the refresh token of the generation."""
+        """Return a new access token, and the refresh token of the generation.
+
+        The access token expires no later than the refresh token beside it: both end with their
+        session, and the row that a sign-out needs is swept after both.
+        """
         now = self._clock() // SECOND
-        expires_at = self._refresh_expiry(generation)
+        refresh_end = self._refresh_expiry(generation)
+        access_end = min(now + self._access_lifetime, refresh_end)
         return TokenPair(
-            access_token=self._access_token(grant, now),
-            expires_in=self._access_lifetime,
-            refresh_token=self._refresh_token(generation, expires_at),
-            refresh_expires_in=max(0, expires_at - now),
+            access_token=self._access_token(grant, now, access_end),
+            expires_in=max(0, access_end - now),
+            refresh_token=self._refresh_token(generation, refresh_end),
+            refresh_expires_in=max(0, refresh_end - now),
         )
 
     def open_refresh_token(self, token: str) -> Presented:
@@ -138,7 +143,7 @@ class Tokens:
             expires_at=int(str(claims["exp"])),
         )
 
-    def _access_token(self, grant: Grant, now: int) -> str:
+    def _access_token(self, grant: Grant, now: int, expires_at: int) -> str:
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -148,7 +153,7 @@ class Tokens:
             "jti": secrets.token_urlsafe(16),
             "iat": now,
             "nbf": now,
-            "exp": now + self._access_lifetime,
+            "exp": expires_at,
             "type": "access",
             "cv": grant.cv,
             "scope": grant.scope,
