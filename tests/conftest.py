@@ -88,3 +88,13 @@ async def stranger(limen: Limen) -> AsyncIterator[httpx2.AsyncClient]:
     """A client elsewhere that has never signed in, and so is no known device."""
     async with calling_from(limen, "198.51.100.7") as client:
         yield client
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the tests have printed: figures of races, and seeds that repeat a run."""
+    passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
+    terminalreporter.section("figures")
+    for report in passed:
+        if printed := report.capstdout.strip():
+            terminalreporter.line(f"{report.nodeid}")
+            terminalreporter.line("    " + printed.replace("\n", "\n    "))
