@@ -1,6 +1,7 @@
 """The log of what was revoked: complete, in order, known everywhere, and never a silent yes."""
 
 import asyncio
+import dataclasses
 import sqlite3
 import time
 from contextlib import suppress
@@ -10,11 +11,12 @@ from sqlalchemy import event
 
 from limen.clock import SECOND
 from limen.database.schema import revocations
-from limen.errors import DatabaseUnavailable
+from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.limen import Limen
 from limen.settings import Settings
 from limen.verify.errors import RevocationsStale
 from limen.verify.revocations import BOUND_SECONDS
+from limen.verify.verifier import MAX_LIFETIME_SECONDS
 from tests.clock import ManualClock
 from tests.crowds import until
 from tests.people import Person, calling_from, somebody
@@ -82,6 +84,24 @@ async def test_an_entry_goes_when_no_token_needs_it_and_not_before(
 
     assert kept == [1, 1, 0]
     assert len(limen._memory.revocations) == 0
+
+
+async def test_an_account_that_was_voided_with_other_settings_stays_so_while_a_token_lives(
+    settings: Settings, clock: ManualClock
+) -> None:
+    """An operator's shell may lack the settings of the server."""
+    longest = dataclasses.replace(settings, access_token_lifetime=MAX_LIFETIME_SECONDS)
+    async with running(longest, clock) as server, calling_from(server, "127.0.0.1") as http:
+        ada = await somebody(server, http)
+        async with running(settings, clock) as shell:
+            await shell.features.accounts.disable(ada.user_id)
+        await server.features.follow()
+        clock.tick(MAX_LIFETIME_SECONDS - 1)
+        await server.features.keep_house()
+
+        assert (await ada.me()).json()["detail"].startswith("The session of this access token")
+    with pytest.raises(ConfigurationError):
+        dataclasses.replace(settings, access_token_lifetime=MAX_LIFETIME_SECONDS + 1)
 
 
 def age(limen: Limen, seconds: float) -> None:

@@ -11,8 +11,11 @@ row into a sequenced log, in the transaction of the change itself:
 is the order of the commits, and whoever has read up to `seq` has missed nothing. Every process
 keeps the live rows in memory (`limen.verify.revocations`), so that a guarded request asks no
 database. The process that made the change knows at once; the others pull what is newer than they
-have, once a second. At start the whole log is read, so a restart resurrects nothing. A row can go
-when the last token it could refuse has expired.
+have, once a second. At start the whole log is read, so a restart resurrects nothing.
+
+A row can go when the last token it could refuse has expired. Sessions are ended by the processes
+that issue tokens, which know how long theirs live. Accounts are voided from the command line too,
+perhaps without the settings of the server: their rows are kept for as long as any token may live.
 """
 
 from collections.abc import AsyncIterator
@@ -25,43 +28,46 @@ from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import revocation_counter, revocations
 from limen.verify.revocations import Kind, Revocation, Revocations, session_digest
+from limen.verify.verifier import MAX_LIFETIME_SECONDS
 
 # A row outlives the tokens it refuses by this much, for verifiers whose clocks run late.
 MARGIN = 60
 
 
 class Change:
-    """A write transaction, with what it revokes."""
+    """A write transaction, with what it revokes; `now` and `longest` are in seconds."""
 
-    def __init__(self, connection: AsyncConnection, *, expires_at: int) -> None:
+    def __init__(self, connection: AsyncConnection, *, now: int, longest: int) -> None:
         self.connection = connection
         self.revoked: list[Revocation] = []
-        self._expires_at = expires_at
+        self._now = now
+        self._longest = longest
 
     async def revoke_session(self, sid: str) -> None:
-        await self._record("session", session_digest(sid), 0)
+        await self._record("session", session_digest(sid), 0, self._longest)
 
     async def revoke_account(self, user_id: str, *, below: int) -> None:
         """Void the account's tokens whose credential version is lower than `below`."""
-        await self._record("account", user_id, below)
+        await self._record("account", user_id, below, MAX_LIFETIME_SECONDS)
 
     async def announce_keys(self) -> None:
-        await self._record("keys", "", 0)
+        await self._record("keys", "", 0, self._longest)
 
-    async def _record(self, kind: Kind, subject: str, value: int) -> None:
+    async def _record(self, kind: Kind, subject: str, value: int, lifetime: int) -> None:
         counted = await self.connection.execute(
             update(revocation_counter)
             .values(seq=revocation_counter.c.seq + 1)
             .returning(revocation_counter.c.seq)
         )
-        revocation = Revocation(counted.scalar_one(), kind, subject, value, self._expires_at)
+        expires_at = self._now + lifetime + MARGIN
+        revocation = Revocation(counted.scalar_one(), kind, subject, value, expires_at)
         await self.connection.execute(
             insert(revocations).values(
                 seq=revocation.seq,
                 kind=kind,
                 subject=subject,
                 value=value,
-                expires_at=self._expires_at,
+                expires_at=expires_at,
             )
         )
         self.revoked.append(revocation)
@@ -89,9 +95,9 @@ class RevocationLog:
         Raises:
             DatabaseUnavailable: Nothing was written, nothing is revoked.
         """
-        expires_at = self._clock() // SECOND + self._longest + MARGIN
+        now = self._clock() // SECOND
         async with self._database.write() as connection:
-            change = Change(connection, expires_at=expires_at)
+            change = Change(connection, now=now, longest=self._longest)
             yield change
         self._memory.apply(change.revoked)
 
