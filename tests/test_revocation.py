@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from sqlalchemy import event
@@ -102,6 +102,30 @@ async def test_an_account_that_was_voided_with_other_settings_stays_so_while_a_t
         assert (await ada.me()).json()["detail"].startswith("The session of this access token")
     with pytest.raises(ConfigurationError):
         dataclasses.replace(settings, access_token_lifetime=MAX_LIFETIME_SECONDS + 1)
+
+
+async def test_the_shorter_log_of_a_restored_database_is_followed_from_its_beginning(
+    limen: Limen, ada: Person, clock: ManualClock
+) -> None:
+    eve = await somebody(limen, ada.http, "eve@example.com")
+    path = limen.features.database.path
+    backup = path.with_name("backup.db")
+    with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(backup)) as copy:
+        live.backup(copy)
+    for _ in range(3):
+        await ada.sign_in()
+        await ada.log_out()
+    await limen.features.follow()
+
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    backup.replace(path)
+    async with running(limen.settings, clock) as other:
+        await other.features.accounts.disable(eve.user_id)
+    await limen.features.follow()
+
+    assert (await eve.me()).status_code == 401
+    assert (await ada.me()).status_code == 401  # what this process knew, it knows
 
 
 def age(limen: Limen, seconds: float) -> None:

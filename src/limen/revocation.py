@@ -11,7 +11,8 @@ row into a sequenced log, in the transaction of the change itself:
 is the order of the commits, and whoever has read up to `seq` has missed nothing. Every process
 keeps the live rows in memory (`limen.verify.revocations`), so that a guarded request asks no
 database. The process that made the change knows at once; the others pull what is newer than they
-have, once a second. At start the whole log is read, so a restart resurrects nothing.
+have, once a second. At start the whole log is read, so a restart resurrects nothing. A counter
+lower than what was pulled belongs to a restored database: its log is read from the beginning.
 
 A row can go when the last token it could refuse has expired. Sessions are ended by the processes
 that issue tokens, which know how long theirs live. Accounts are voided from the command line too,
@@ -107,14 +108,15 @@ class RevocationLog:
         Raises:
             DatabaseUnavailable: Nothing is known to have changed; the memory ages.
         """
-        newer = select(revocations).where(revocations.c.seq > self._pulled)
         async with self._database.read() as connection:
+            counted = (await connection.execute(select(revocation_counter.c.seq))).scalar_one()
+            after = self._pulled if self._pulled <= counted else 0
+            newer = select(revocations).where(revocations.c.seq > after)
             rows = await connection.execute(newer.order_by(revocations.c.seq))
         pulled = [Revocation(*row) for row in rows]
         self._memory.apply(pulled)
         self._memory.synced()
-        if pulled:
-            self._pulled = pulled[-1].seq
+        self._pulled = pulled[-1].seq if pulled else after
         return pulled
 
     def forget_expired(self) -> None:
