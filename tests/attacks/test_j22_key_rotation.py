@@ -115,5 +115,5 @@ async def test_the_old_key_is_gone_when_its_last_token_has_expired(
 
 
 def issue(limen: Limen, clock: ManualClock) -> str:
-    generation = Generation("u", "f", 0, clock(), clock() + SECOND)
+    generation = Generation("u", "f", 0, clock(), clock() + LIFETIME * SECOND)
     return limen.features.tokens.issue(Grant("u", "s", 1, ""), generation).access_token
