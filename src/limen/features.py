@@ -167,7 +167,7 @@ class Features:
             database, idle=settings.refresh_token_lifetime, clock=clock, events=events
         )
 
-    async def load(self) -> None:
+    async def load(self, *, to_serve: bool = True) -> None:
         """Read the signing keys, the whole revocation log, and a sample of the password hashes.
 
         Raises:
@@ -175,7 +175,7 @@ class Features:
             DatabaseUnavailable: The database cannot be read or written.
         """
         await self.log.pull()  # first, so that keys made from now on are announced to us
-        self.memory.ring.replace(await self.keys.open())
+        self.memory.ring.replace(await self.keys.open(to_serve=to_serve))
         self.passwords.learn(await self.accounts.sample_hashes())
 
     async def follow(self) -> None:
@@ -216,9 +216,11 @@ async def opened(
     clock: Clock,
     events: Events,
     cost: Argon2Cost | None = None,
+    to_serve: bool = True,
 ) -> AsyncIterator[Features]:
     """Open the features for the length of the block.
 
+    Whoever does not open them `to_serve` leaves the signing keys as a server's settings want them.
     `cost` replaces the configured cost of a password hash, which has a floor; tests use a cheap
     one.
 
@@ -243,7 +245,7 @@ async def opened(
         cost=cost or settings.password_hash,
     )
     try:
-        await features.load()
+        await features.load(to_serve=to_serve)
         yield features
     finally:
         features.room.close()

@@ -10,7 +10,8 @@ restart. The state of a key follows from these moments and the present: nothing 
 so no two workers can disagree. The first key signs at once, since nobody can have cached a set.
 
 The database holds the private parts sealed (AES-256-GCM, the kid as associated data) under a key
-derived from the root secret. Each is opened and parsed once. HMAC keys stay out of the key set.
+derived from the root secret. They are opened and parsed when they are loaded, never for a token.
+HMAC keys stay out of the key set.
 """
 
 import asyncio
@@ -134,17 +135,21 @@ class SigningKeys:
         self._clock = clock
         self._events = events
 
-    async def open(self) -> list[SigningKey]:
-        """Load the keys, after making one if there is none of the configured algorithm.
+    async def open(self, *, to_serve: bool = True) -> list[SigningKey]:
+        """Load the keys, after making one if there is none.
+
+        Whoever opens them `to_serve` makes one of the configured algorithm too, and seals them all
+        with the newest secret. A command beside the server does not: its shell may have none of
+        the server's settings.
 
         Raises:
             ConfigurationError: The root secret does not open the keys in this database.
             DatabaseUnavailable: The database cannot be read or written.
         """
         keys = await self.load()
-        if not any(map(self._serves, keys)):
+        if not keys or (to_serve and not any(map(self._serves, keys))):
             await self._create(only_if_missing=True)
-        if any(stale for _, stale in await self._read()):
+        if to_serve and any(stale for _, stale in await self._read()):
             await self._seal_anew()
         return await self.load()
 

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.cli.conftest import Call
 from tests.people import PASSWORD
 
@@ -28,3 +30,22 @@ def test_keys_are_shown_without_their_private_parts(call: Call) -> None:
     assert lines[0].split() == ["KID", "ALGORITHM", "STATE", "CREATED", "SIGNS", "FROM", "RETIRES"]
     assert shown[0]["kid"] in lines[1]
     assert "It signs from 2" in call("keys", "rotate").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["users", "list"], id="looking"),
+        pytest.param(["users", "disable", "ada@example.com"], id="changing an account"),
+        pytest.param(["token", "inspect"], id="inspecting"),
+    ],
+)
+def test_a_shell_without_the_servers_settings_changes_no_key(
+    call: Call, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    call("users", "create", "ada@example.com", stdin=PASSWORD)
+    before = call("keys", "list", "--json").stdout
+    monkeypatch.delenv("LIMEN_SIGNING_ALGORITHM")
+
+    assert call(*words, stdin="no token").exit_code == 0
+    assert call("keys", "list", "--json").stdout == before

@@ -1,7 +1,8 @@
 """Opening the features for one command, beside a server that may be running.
 
 No server is needed: a command works on the database itself, and running servers follow what it
-revokes within a second.
+revokes within a second. The shell may lack the server's settings, so opening changes no signing
+key.
 """
 
 import asyncio
@@ -55,5 +56,6 @@ async def _with_features(settings: Settings, work: Callable[["Features"], Awaita
     from limen.features import Memory, opened  # noqa: PLC0415  takes most of a second
 
     memory = Memory.of(settings, system_clock)
-    async with opened(settings, memory, clock=system_clock, events=Events()) as features:
+    opening = opened(settings, memory, clock=system_clock, events=Events(), to_serve=False)
+    async with opening as features:
         return await work(features)
