@@ -23,9 +23,9 @@ class Answer:
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[int]:
+def serving(app: Any, **options: Any) -> Iterator[int]:
     """Serve the application on 127.0.0.1 as `limen serve` does, and give the port."""
-    config = uvicorn.Config(app, log_config=None, proxy_headers=False)
+    config = uvicorn.Config(app, log_config=None, proxy_headers=False, **options)
     server = uvicorn.Server(config)
     # Only of a socket that says TCP does asyncio know that answers are not to wait for an ACK.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:

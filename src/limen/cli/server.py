@@ -21,6 +21,7 @@ import uvicorn
 from limen import app
 from limen.cli.banner import Banner
 from limen.cli.commands import Failed
+from limen.cli.connections import Connection
 from limen.cli.output import show
 from limen.limen import Limen
 from limen.settings import Settings
@@ -107,7 +108,7 @@ async def _serve(limen: Limen, listener: socket.socket, *, as_json: bool) -> Non
 def _config(limen: Limen) -> uvicorn.Config:
     return uvicorn.Config(
         app.build(limen),
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",  # opened around the server
         proxy_headers=False,  # limen.clients reads them, and believes only trusted proxies

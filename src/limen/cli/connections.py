@@ -1,0 +1,57 @@
+"""A connection of `limen serve`: what begins a request must also come to the end of its head.
+
+uvicorn closes a connection on which nothing comes. One on which a head begins it keeps for ever,
+and lets a byte now and then count as something. Each such connection holds a file descriptor, and
+whoever opens as many as the process may have locks everybody else out, at no cost ("slow loris").
+
+Here the whole head has to arrive within `HEAD_SECONDS`, counted from the opening of the connection
+or from the end of the answer before. The body has a time of its own: `limen.api.requests`.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 10.0  # as long as a body may take
+
+
+class Connection(H11Protocol):
+    """uvicorn's own, with an end to its patience."""
+
+    head_seconds = HEAD_SECONDS
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait_for_a_head()
+
+    def handle_events(self) -> None:
+        """Work on what has arrived; a new cycle says that a whole head was in it."""
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before:
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request, before uvicorn looks whether it is here already."""
+        self._wait_for_a_head()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_a_head(self) -> None:
+        self._stop_waiting()
+        self._patience = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
