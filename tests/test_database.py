@@ -164,7 +164,7 @@ async def test_a_locked_database_is_unavailable_in_bounded_time(
         with pytest.raises(DatabaseUnavailable):
             await count_up(database)
         assert time.monotonic() - began < 2
-        assert happened == [DatabaseFailed("OperationalError")]
+        assert happened == [DatabaseFailed("SQLITE_BUSY")]
         assert await count(database) == 1  # reading goes on
         other.execute("ROLLBACK")
 
@@ -203,6 +203,7 @@ async def test_a_full_disk_is_an_outage_and_passes(database: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
         async with database.write() as connection:
             await connection.execute(row)
+    assert happened == [DatabaseFailed("SQLITE_FULL")]
 
     async with database.write() as connection:
         await connection.exec_driver_sql("PRAGMA max_page_count=1000000")
@@ -220,6 +221,7 @@ async def test_a_database_that_has_gone_is_not_made_anew(database: Database, pat
         with pytest.raises(DatabaseUnavailable):
             await count(database)
     assert not path.exists()
+    assert set(happened) == {DatabaseFailed("SQLITE_CANTOPEN")}
 
     away.rename(path)
     assert await count_up(database) == 2

@@ -102,7 +102,7 @@ class Swept(Event):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFailed(Event):
-    """A statement could not be run; `kind` is the exception's class name."""
+    """A statement could not be run; `kind` is SQLite's name for it, or the exception's."""
 
     kind: str
 

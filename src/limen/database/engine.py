@@ -142,8 +142,14 @@ class Database:
         except (IntegrityError, ProgrammingError):
             raise  # a rule of the schema, or a mistake of ours: neither is an outage
         except (DBAPIError, DisconnectionError, PoolTimeout, sqlite3.Error, OSError) as error:
-            self._events.emit(DatabaseFailed(type(error).__name__))
+            self._events.emit(DatabaseFailed(_kind(error)))
             raise DatabaseUnavailable from error
+
+
+def _kind(error: Exception) -> str:
+    """Name what failed as SQLite does, SQLITE_FULL or SQLITE_BUSY: one exception stands for all."""
+    cause = getattr(error, "orig", None) or error
+    return str(getattr(cause, "sqlite_errorname", None) or type(cause).__name__)
 
 
 def _begin_immediate(connection: Connection) -> None:
