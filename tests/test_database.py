@@ -187,7 +187,9 @@ async def test_those_who_wait_behind_a_lock_wait_no_longer_each(
     assert await count_up(database) == 1
 
 
-async def test_a_full_disk_is_an_outage_and_passes(database: Database) -> None:
+async def test_a_full_disk_is_an_outage_and_passes(
+    database: Database, happened: list[Event]
+) -> None:
     async with database.write() as connection:
         pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
         await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
@@ -211,7 +213,9 @@ async def test_a_full_disk_is_an_outage_and_passes(database: Database) -> None:
     assert row_counts(database.path)["accounts"] == 1
 
 
-async def test_a_database_that_has_gone_is_not_made_anew(database: Database, path: Path) -> None:
+async def test_a_database_that_has_gone_is_not_made_anew(
+    database: Database, path: Path, happened: list[Event]
+) -> None:
     await count_up(database)
     away = path.with_name("away.db")
     path.rename(away)
@@ -379,6 +383,29 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> Non
     with another_process(path) as other:
         names = [name for (name,) in other.execute("SELECT name FROM sqlite_master")]
     assert names == ["signing_keys"]
+
+
+async def test_a_new_database_is_for_this_user_alone_wherever_it_lies(tmp_path: Path) -> None:
+    path = tmp_path / "limen.db"
+    tmp_path.chmod(0o755)
+    migrate(path)
+    database = Database(path, Events())
+    try:
+        async with database.read() as connection:
+            await connection.exec_driver_sql("SELECT 1 FROM accounts")
+        modes = {entry.name: entry.stat().st_mode & 0o777 for entry in tmp_path.iterdir()}
+    finally:
+        await database.close()
+
+    assert modes == dict.fromkeys(("limen.db", "limen.db-wal", "limen.db-shm"), 0o600)
+
+
+def test_a_file_that_cannot_be_made_is_a_mistake_of_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "limen.db"
+    path.symlink_to(tmp_path / "missing" / "limen.db")
+
+    with pytest.raises(ConfigurationError):
+        migrate(path)
 
 
 MIGRATE = "import sys, pathlib, limen.database.migrate as m; m.migrate(pathlib.Path(sys.argv[1]))"

@@ -53,7 +53,7 @@ def migrate(path: Path) -> SchemaStatus:
     """
     if (found := status(path)).is_current:
         return found
-    _make_directory(path.parent)
+    _make_file(path)
     _use_wal(path)  # before there are tables, and so before anybody opens it to work
     with _connection(path, begin="BEGIN IMMEDIATE") as connection:
         before = _status(connection)
@@ -75,6 +75,19 @@ def status(path: Path) -> SchemaStatus:
         return SchemaStatus(None, needed_revision())
     with _connection(path) as connection:
         return _status(connection)
+
+
+def _make_file(path: Path) -> None:
+    """Make the file, if it is new, for this user alone; SQLite would let others read the hashes."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            "LIMEN_DATA_DIR",
+            f"the database cannot be made in its directory ({error.strerror})",
+            "a directory of limen's own, on a local disk",
+        ) from None
 
 
 def _use_wal(path: Path) -> None:
@@ -109,17 +122,6 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
-
-
-def _make_directory(path: Path) -> None:
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            "LIMEN_DATA_DIR",
-            f"the directory of the database cannot be made ({error.strerror})",
-            "a directory of limen's own, on a local disk",
-        ) from None
 
 
 @contextmanager
