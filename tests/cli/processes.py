@@ -49,12 +49,12 @@ def run(
 
 
 @contextmanager
-def serving(data: Path, **settings: str) -> Iterator[Server]:
+def serving(data: Path, *, command: tuple[str, ...] = COMMAND, **settings: str) -> Iterator[Server]:
     """Run `limen serve` on a free port, its log beside its data, for the length of the block."""
     with (
         (data.parent / "log").open("w") as log,
         subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", "--json"],
+            [*command, "serve", "--port", "0", "--json"],
             env=environment(data, **settings),
             cwd=data.parent,
             stdout=subprocess.PIPE,

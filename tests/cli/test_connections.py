@@ -4,11 +4,14 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, Request
 
 from limen.cli.connections import Connection
+from tests.cli.processes import COMMAND
+from tests.cli.processes import serving as serving_process
 from tests.loopback import SECONDS, serving
 
 HEAD_SECONDS = 0.5
@@ -42,6 +45,14 @@ def connected(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
 
 
+def answered(connection: socket.socket, requests: int = 1) -> int:
+    """Read the answers to so many requests; return how many were good."""
+    answers = b""
+    while answers.count(b'"done"') < requests:
+        answers += connection.recv(4096)
+    return answers.count(b"HTTP/1.1 200")
+
+
 def seconds_until_closed(connection: socket.socket) -> float:
     """Send one more byte now and then, until the other side is gone."""
     connection.settimeout(0.05)
@@ -73,7 +84,7 @@ def test_a_head_that_never_ends_is_not_waited_for_however_it_trickles(
     with connected(port) as connection:
         for request in before:
             connection.sendall(request)
-            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+            assert answered(connection) == 1
         connection.sendall(BEGUN)
 
         assert HEAD_SECONDS / 2 < seconds_until_closed(connection) < SECONDS / 2
@@ -84,12 +95,26 @@ def test_a_request_in_work_outlasts_the_wait_for_its_head(port: int) -> None:
         time.sleep(HEAD_SECONDS / 2)
         connection.sendall(WHOLE)
 
-        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        assert answered(connection) == 1
 
 
 def test_requests_that_came_at_once_are_all_answered(port: int) -> None:
     with connected(port) as connection:
         connection.sendall(WHOLE * 3)
-        answers = b""
-        while answers.count(b"HTTP/1.1 200") < 3:
-            answers += connection.recv(4096)
+
+        assert answered(connection, 3) == 3
+
+
+def test_connections_never_use_up_the_files(tmp_path: Path) -> None:
+    """300 connections to a process of 200 files: it hangs up on some, and then goes on."""
+    few = ("/bin/sh", "-c", 'ulimit -n 200; exec "$@"', "sh", *COMMAND)
+    with serving_process(tmp_path / "data", command=few) as server:
+        held = [connected(server.port) for _ in range(300)]
+        assert all(seconds_until_closed(connection) < 1 for connection in held[-50:])
+        for connection in held:
+            connection.close()
+        with connected(server.port) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+
+    assert "out of system resource" not in (tmp_path / "log").read_text()

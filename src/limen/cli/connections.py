@@ -1,4 +1,4 @@
-"""A connection of `limen serve`: what begins a request must also come to the end of its head.
+"""A connection of `limen serve`: begun requests must go on, and there is an end to how many.
 
 uvicorn closes a connection on which nothing comes. One on which a head begins it keeps for ever,
 and lets a byte now and then count as something. Each such connection holds a file descriptor, and
@@ -6,14 +6,28 @@ whoever opens as many as the process may have locks everybody else out, at no co
 
 Here the whole head has to arrive within `HEAD_SECONDS`, counted from the opening of the connection
 or from the end of the answer before. The body has a time of its own: `limen.api.requests`.
+
+The descriptors do not run out. Without any, asyncio reports each attempt to accept with a
+traceback, thousands a second, and the database cannot be opened either. So some are reserved, and
+whoever comes when the others are in use is hung up on at once. In each turn of its loop asyncio
+accepts as many as its backlog says, and it takes some turns to hang up: hence `ACCEPTED_AT_ONCE`.
 """
 
 import asyncio
+import resource
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0  # as long as a body may take
+ACCEPTED_AT_ONCE = 16
+RESERVED_FILES = 8 * ACCEPTED_AT_ONCE  # the rest is for the database and the libraries
+
+
+def allow_many_files() -> None:
+    """Take as many descriptors as the system lets us have; 1024 is what select() could bear."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Connection(H11Protocol):
@@ -28,7 +42,10 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._wait_for_a_head()
+        if len(self.connections) > _room():
+            transport.abort()
+        else:
+            self._wait_for_a_head()
 
     def handle_events(self) -> None:
         """Work on what has arrived; a new cycle says that a whole head was in it."""
@@ -55,3 +72,8 @@ class Connection(H11Protocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+
+def _room() -> int:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return allowed - RESERVED_FILES

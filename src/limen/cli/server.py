@@ -21,7 +21,7 @@ import uvicorn
 from limen import app
 from limen.cli.banner import Banner
 from limen.cli.commands import Failed
-from limen.cli.connections import Connection
+from limen.cli.connections import ACCEPTED_AT_ONCE, Connection, allow_many_files
 from limen.cli.output import show
 from limen.limen import Limen
 from limen.settings import Settings
@@ -45,6 +45,7 @@ def run(settings: Settings, host: str, port: int, *, as_json: bool) -> None:
         DatabaseUnavailable: The database cannot be opened.
     """
     configure(settings.log_format, settings.log_level)
+    allow_many_files()
     with _listener(host, port) as listener:
         asyncio.run(_serve(Limen(settings), listener, as_json=as_json))
 
@@ -109,6 +110,7 @@ def _config(limen: Limen) -> uvicorn.Config:
     return uvicorn.Config(
         app.build(limen),
         http=Connection,
+        backlog=ACCEPTED_AT_ONCE,
         ws="none",
         lifespan="off",  # opened around the server
         proxy_headers=False,  # limen.clients reads them, and believes only trusted proxies
@@ -134,6 +136,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # asyncio made the queue as short as what it accepts at once
         self._answering()
 
     @contextmanager
