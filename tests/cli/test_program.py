@@ -13,7 +13,7 @@ import pytest
 from limen.cli.commands import as_document
 from limen.cli.program import limen as program
 from tests.cli.conftest import Call
-from tests.cli.processes import run
+from tests.cli.processes import COMMAND, environment, run
 
 SECRET_NAMES = re.compile("password|secret|token|hash|key")
 
@@ -130,3 +130,36 @@ def test_without_the_server_extra_one_line_says_what_to_install(
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     assert run(tmp_path / "data", "version").stdout.startswith("limen 0.")
+
+
+def test_without_a_standard_input_nothing_came_from_it(tmp_path: Path) -> None:
+    result = subprocess.run(
+        ["/bin/sh", "-c", '"$@" <&-', "sh", *COMMAND, "users", "create", "ada@example.com"],
+        env=environment(tmp_path / "data"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("limen: Password: nothing came from standard input.")
+
+
+@pytest.mark.parametrize("words", [("version",), ("version", "--json")])
+def test_an_output_that_cannot_be_written_is_told_in_words(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*COMMAND, *words],
+            env=environment(tmp_path / "data"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert result.returncode == 1
+    assert "The output cannot be written (No space left on device)" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Exception" not in result.stderr

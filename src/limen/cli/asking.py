@@ -15,10 +15,10 @@ def ask(what: str, *, twice: bool = False) -> str:
     Raises:
         Failed: There is nothing, or it is not UTF-8 text.
     """
-    if sys.stdin.isatty():
+    if sys.stdin and sys.stdin.isatty():  # there is none where it was closed
         typed = click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True)
         return str(typed)
-    line = sys.stdin.buffer.readline(_LONGEST_LINE)
+    line = sys.stdin.buffer.readline(_LONGEST_LINE) if sys.stdin else b""
     try:
         secret = line.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:

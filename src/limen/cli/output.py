@@ -4,12 +4,13 @@ A line holds nothing that could move a cursor, whatever was stored in the databa
 token. Times are RFC 3339 in UTC.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import click
 
-from limen.cli.commands import as_document
+from limen.cli.commands import Failed, as_document
 from limen.clock import SECOND
 from limen.telemetry.redaction import one_line
 
@@ -17,12 +18,23 @@ _GAP = "  "
 
 
 def show(document: object, lines: Iterable[str], *, as_json: bool, err: bool = False) -> None:
-    """Print the document or the lines; `err` sends the lines to standard error."""
-    if as_json:
-        click.echo(as_document(document))
-        return
-    for line in lines:
-        click.echo(one_line(line), err=err)
+    """Print the document or the lines; `err` sends the lines to standard error.
+
+    Raises:
+        Failed: They cannot be written, as on a full disk. A reader who has left is click's affair.
+    """
+    try:
+        if as_json:
+            click.echo(as_document(document))
+            return
+        for line in lines:
+            click.echo(one_line(line), err=err)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python sends the rest when it ends
+        problem = f"The output cannot be written ({error.strerror}); what was asked for is done."
+        raise Failed(problem) from error
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
