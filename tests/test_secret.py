@@ -163,7 +163,7 @@ def test_a_pipe_or_a_directory_is_refused_without_waiting(tmp_path: Path) -> Non
 def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
 
-    assert "cannot be read or made" in refused(tmp_path / "data")
+    assert "cannot be made a directory (File exists)" in refused(tmp_path / "data")
 
 
 def test_random_secrets_are_accepted() -> None:

@@ -142,7 +142,7 @@ def _encoded(text: str, variable: str, works: str) -> tuple[bytes, ...]:
 
 
 def _make(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_directory(path.parent)
     beside = path.with_name(f".{FILE_NAME}-{secrets.token_hex(8)}")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -156,6 +156,17 @@ def _make(path: Path) -> None:
     finally:
         beside.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            "LIMEN_DATA_DIR",
+            f"{path.absolute()} cannot be made a directory ({error.strerror})",
+            "a directory of limen's own, on a local disk",
+        ) from None
 
 
 def _sync(directory: Path) -> None:
