@@ -214,6 +214,7 @@ def test_the_servers_own_lines_on_handshakes_are_left_out(
     server = logging.getLogger("uvicorn.error")
     server.info('%s - "WebSocket %s" [accepted]', "1.2.3.4:5", "/ws?code=opaque")
     server.error("ASGI callable returned without completing handshake.")
+    server.warning("No supported WebSocket library detected. Please use something else.")
     server.info("Application startup complete.")
 
     assert [line["event"] for line in output.objects()] == ["Application startup complete."]

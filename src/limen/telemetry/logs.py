@@ -74,9 +74,14 @@ FLOORS: Final[Mapping[str, int]] = {
     "websockets": logging.INFO,
 }
 
-# uvicorn's lines on handshakes: one shows address, path and query string, the other calls every
-# handshake that was refused with a response an error. limen.telemetry.requests tells of both.
-UNTOLD: Final = ('"WebSocket %s"', "returned without completing handshake")
+# uvicorn's lines on handshakes: one shows address, path and query string, one calls every handshake
+# that was refused with a response an error, and one would have the operator install something
+# because a stranger asked for a WebSocket. limen.telemetry.requests tells of all three.
+UNTOLD: Final = (
+    '"WebSocket %s"',
+    "returned without completing handshake",
+    "No supported WebSocket library",
+)
 
 # The level and the words for each event; None: it is counted, not told. Refused sign-ins are
 # everyday life, a replay or a reached limit is somebody's doing.
