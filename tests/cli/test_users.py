@@ -88,6 +88,7 @@ def test_an_address_is_taken_once(call: Call) -> None:
 def test_accounts_are_listed_a_page_at_a_time(call: Call) -> None:
     created = {create(call, f"user{number}@example.com")["user_id"] for number in range(3)}
     first = json.loads(call("users", "list", "--limit", "2", "--json").stdout)
+    assert call("users", "list", "--after", "z").stdout == "There are no more accounts.\n"
     rest = call("users", "list", "--after", first[-1]["user_id"], "--json")
 
     assert len(first) == 2

@@ -89,7 +89,8 @@ def list_(after: str, limit: int, as_json: bool) -> None:
         (row.user_id, row.email, moment(row.created_at) or "", _state(row), row.scope)
         for row in page
     ]
-    lines = table(rows) if page else ["There are no accounts."]
+    none = "There are no more accounts." if after else "There are no accounts."
+    lines = table(rows) if page else [none]
     show([_document(account) for account in page], lines, as_json=as_json)
     if len(page) == limit and not as_json:
         click.echo(f"There may be more: --after {page[-1].user_id}", err=True)
