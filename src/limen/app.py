@@ -30,7 +30,7 @@ def build(limen: Limen) -> ASGIApp:
     app.include_router(limen.router)
     app.include_router(limen.operations_router)
     if docs:
-        app.add_api_route("/", _to_docs, include_in_schema=False)
+        app.add_api_route("/", _to_docs, name="start", include_in_schema=False)
     app.add_exception_handler(HTTPException, _answer)
     app.add_exception_handler(Exception, _fail)
     return RequestLog(app, limen.metrics)
