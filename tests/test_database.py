@@ -3,6 +3,9 @@
 # ruff: noqa: ASYNC240  nobody else waits on this loop
 
 import asyncio
+import gc
+import random
+import secrets
 import sqlite3
 import subprocess
 import sys
@@ -144,6 +147,24 @@ async def test_a_writer_that_is_cancelled_makes_room(database: Database) -> None
         await task
 
     assert await count_up(database) == 1
+
+
+async def test_a_writer_that_is_cancelled_at_any_moment_takes_no_lock_along(
+    database: Database,
+) -> None:
+    """Also where the garbage collector, which would free the lock in the end, does not come by."""
+    chance = random.Random(seed := secrets.randbits(32))
+    print(f"\n200 writers, cancelled within 2 ms of their start (seed {seed})")
+    gc.disable()
+    try:
+        for _ in range(200):
+            task = asyncio.create_task(count_up(database))
+            await asyncio.sleep(chance.uniform(0, 0.002))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await count_up(database)
+    finally:
+        gc.enable()
 
 
 async def test_a_reader_cannot_write(database: Database) -> None:

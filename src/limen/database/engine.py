@@ -109,7 +109,10 @@ class Database:
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(
-            f"file:{quote(str(self.path))}?mode=rw", uri=True, isolation_level=None
+            f"file:{quote(str(self.path))}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            factory=_Connection,
         )
         try:
             for name, value in _PRAGMAS.items():
@@ -150,6 +153,19 @@ def _kind(error: Exception) -> str:
     """Name what failed as SQLite does, SQLITE_FULL or SQLITE_BUSY: one exception stands for all."""
     cause = getattr(error, "orig", None) or error
     return str(getattr(cause, "sqlite_errorname", None) or type(cause).__name__)
+
+
+class _Connection(sqlite3.Connection):
+    """Gives its lock back when it is closed.
+
+    SQLite keeps a closed connection, with its transaction, until its last statement is forgotten;
+    the statement of a task that was cancelled is held until the garbage collector comes by.
+    """
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
 
 
 def _begin_immediate(connection: Connection) -> None:
