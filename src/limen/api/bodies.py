@@ -9,9 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from limen.tokens import TokenPair
-
-MAX_TOKEN = 4096
-
+from limen.verify.gate import MAX_TOKEN_BYTES
 
 # Passwords may hold anything but NUL: a tab in one is a tab.
 EmailText = Annotated[str, Field(max_length=320, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -19,7 +17,7 @@ PasswordText = Annotated[
     str,
     Field(max_length=256, pattern=r"^[^\x00]*$", json_schema_extra={"format": "password"}),
 ]
-TokenText = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN)]
+TokenText = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_BYTES)]
 
 
 class Body(BaseModel):
