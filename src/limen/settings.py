@@ -312,9 +312,16 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
         if name.removeprefix(_PREFIX) in known or _KUBERNETES.match(f"{name}={value}"):
             continue
         close = get_close_matches(name.upper().removeprefix(_PREFIX), known, n=1)
-        hint = f", perhaps {_PREFIX}{close[0]} is meant" if close else ""
-        works = _PREFIX + close[0] if close else "one of those in 'limen config show'"
-        raise ConfigurationError(name, f"is no option of limen{hint}", works)
+        raise _unknown(name, close[0] if close else None)
+
+
+def _unknown(name: str, close: str | None) -> ConfigurationError:
+    if close is None:
+        return ConfigurationError(name, "is no option of limen", "one of 'limen config show'")
+    row = _ROWS.get(close.lower())
+    works = row.metadata["works"] if row else "/run/secrets/limen"
+    problem = f"is no option of limen, perhaps {_PREFIX}{close} is meant"
+    return ConfigurationError(name, problem, f"{_PREFIX}{close}={works}")
 
 
 _ROWS = {row.name: row for row in fields(Settings) if row.metadata}
