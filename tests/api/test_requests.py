@@ -105,7 +105,7 @@ def test_a_body_that_trickles_is_given_up_too(port: int, monkeypatch: pytest.Mon
                 continue
 
     assert received.startswith(b"HTTP/1.1 408 ")
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < BODY_SECONDS / 2
 
 
 def test_a_client_that_leaves_in_the_middle_harms_nobody(port: int, database: Path) -> None:
@@ -129,7 +129,7 @@ def test_slow_clients_keep_nobody_waiting(port: int) -> None:
             connection.sendall(head.encode())
         began = time.perf_counter()
         assert send(port, "GET", "/healthz", [], b"").status == 200
-        assert time.perf_counter() - began < 1
+        assert time.perf_counter() - began < BODY_SECONDS / 2
     finally:
         for connection in slow:
             connection.close()

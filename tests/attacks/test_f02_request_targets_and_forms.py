@@ -137,4 +137,4 @@ def test_a_form_of_very_many_fields_is_refused_at_once(port: int, fields: int) -
 
     expected = 413 if len(body) > 16 * 1024 else 422
     problem(answer.status, answer.headers, answer.body, expected={expected})
-    assert time.perf_counter() - began < 2  # milliseconds, but for a machine that is busy
+    assert time.perf_counter() - began < 5  # milliseconds, but for a machine that is busy

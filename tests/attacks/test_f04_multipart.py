@@ -50,7 +50,7 @@ async def test_multipart_is_refused_unread(
             began = time.perf_counter()
             answer = await http.post(f"{AUTH}/{route}", content=body, headers=headers)
             problem(answer.status_code, answer.headers, answer.content, expected={422})
-            assert time.perf_counter() - began < 1
+            assert time.perf_counter() - began < 5
     assert row_counts(settings.database_path) == before
 
 
