@@ -58,7 +58,8 @@ class Lanes:
         if not all(lane.undecided for lane in lanes):
             return False
         try:
-            await asyncio.wait_for(lanes[0].decision.wait(), self._patience)
+            async with asyncio.timeout(self._patience):  # wait_for would swallow a cancellation
+                await lanes[0].decision.wait()
         except TimeoutError:
             return False
         return True
