@@ -1,6 +1,10 @@
-"""What every test may use: a limen on a real SQLite file, a clock to move, and people."""
+"""What every test may use: a limen on each database, a clock to move, and people.
 
-from collections.abc import AsyncIterator
+Whatever touches data runs twice, on a SQLite file and on PostgreSQL.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
@@ -12,10 +16,15 @@ from limen.limen import Limen
 from limen.settings import Argon2Cost, Settings
 from tests.clock import ManualClock
 from tests.people import Person, calling_from, somebody
+from tests.postgresql import OVERRIDE, Databases, a_server
 from tests.serving import listening
 
 # Below the floor of the settings: a test of something else must not wait for hashes.
 CHEAPEST = Argon2Cost(memory_kib=8, passes=1, lanes=1)
+
+# What concerns one kind of database alone.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -28,10 +37,41 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Databases]:
+    """Databases in a PostgreSQL of the tests' own, or in the one that the environment names."""
+    if named := os.environ.get(OVERRIDE):
+        databases = Databases(named)
+        yield databases
+        databases.drop_all()
+    else:
+        with a_server(durable=False) as server:
+            yield Databases(server.url)
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a file that is not there yet."""
+    return f"sqlite:///{tmp_path}/data/limen.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, sqlite_url: str) -> Iterator[str]:
+    """An empty database for this test alone, of either kind, or of one: `@on_sqlite`."""
+    if request.param == "sqlite":
+        yield sqlite_url
+    else:
+        databases: Databases = request.getfixturevalue("postgresql")
+        with databases.migrated() as url:
+            yield url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
     """Override this fixture in a module to test other settings."""
-    return Settings(data_dir=tmp_path / "data", signing_algorithm="ES256")
+    return Settings(
+        data_dir=tmp_path / "data", database_url=database_url, signing_algorithm="ES256"
+    )
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ def no_echo(headers: Mapping[str, str], text: str) -> None:
         assert trace not in shown
 
 
-def row_counts(database: Path) -> dict[str, int]:
-    """Return how many rows each table has, read beside limen's own code."""
+def rows_in_file(database: Path) -> dict[str, int]:
+    """Return how many rows each table of a SQLite file has, read beside limen's own code."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     try:
         return {

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, Table, select
 
-from limen.database.schema import rate_limits
+from limen.database.address import sqlite_path
+from limen.database.schema import metadata, rate_limits
 from limen.limen import Limen
+from tests.postgresql import closed
 
 
 async def rows(limen: Limen, table: Table) -> Sequence[Row[Any]]:
@@ -26,10 +29,40 @@ async def slots_taken(limen: Limen) -> dict[str, int]:
     return taken
 
 
+async def row_counts(limen: Limen) -> dict[str, int]:
+    """Return how many rows each table has."""
+    return {table.name: len(await rows(limen, table)) for table in metadata.sorted_tables}
+
+
+async def everything(limen: Limen) -> bytes:
+    """Return all that is stored: the files as they lie there, or every value of every row."""
+    if path := sqlite_path(limen.settings.database_url):
+        files = path.parent.glob(f"{path.name}*")
+        return b"".join(file.read_bytes() for file in files)
+    values = [
+        value
+        for table in metadata.sorted_tables
+        for row in await rows(limen, table)
+        for value in row
+    ]
+    return b"\n".join(one if isinstance(one, bytes) else str(one).encode() for one in values)
+
+
+def disk_error(limen: Limen) -> Exception:
+    """Return an error as the driver of this database would raise it."""
+    return limen.features.database._failures[-1]("disk I/O error")
+
+
 @contextmanager
 def moved_away(limen: Limen) -> Iterator[None]:
-    """Take the database's file away for the length of the block."""
-    path = limen.features.database.path
+    """Take the database away for the length of the block: its file, or all connections to it."""
+    path = sqlite_path(limen.settings.database_url)
+    with closed(limen.settings.database_url) if path is None else _renamed(path):
+        yield
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[None]:
     elsewhere = path.with_suffix(".away")
     path.rename(elsewhere)
     try:

@@ -1,5 +1,7 @@
 """The standalone application: what it answers beside limen's routes, and what can be turned off."""
 
+from dataclasses import replace
+
 import httpx2
 import pytest
 
@@ -30,7 +32,7 @@ async def test_the_root_leads_to_the_documentation(http: httpx2.AsyncClient) -> 
 
 
 async def test_the_documentation_can_be_turned_off(settings: Settings) -> None:
-    closed = Limen(Settings(data_dir=settings.data_dir, docs=False), cost=CHEAPEST)
+    closed = Limen(replace(settings, docs=False), cost=CHEAPEST)
     async with client(closed) as http:
         for path in PATHS:
             answer = await http.get(path)

@@ -9,9 +9,9 @@ or exceptions, and neither password nor token in the data directory.
 import json
 import traceback
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from ipaddress import ip_network
 from itertools import count
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -26,6 +26,7 @@ from limen.verify.gate import split
 from tests.clock import ManualClock
 from tests.conftest import CHEAPEST
 from tests.people import AUTH
+from tests.stored import everything, moved_away
 from tests.telemetry.conftest import Logging, any_format, logging_to  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.anyio
@@ -94,7 +95,7 @@ def failing_once(issue: Callable[..., TokenPair]) -> Callable[..., TokenPair]:
     return issuing
 
 
-async def live(life: Life, database: Path) -> list[int]:
+async def live(life: Life, limen: Limen) -> list[int]:
     """Do everything that a client can; return the statuses."""
     ada = {"email": EMAIL, "password": PASSWORD}
     seen = [await life.post("register", ada), await life.post("register", ada)]
@@ -122,10 +123,9 @@ async def live(life: Life, database: Path) -> list[int]:
         answer = await life.http.post(f"{AUTH}/login", content=body, headers=headers)
         seen.append(life.keep(answer))
     seen += [await life.post("login", {"email": EMAIL, "password": WRONG}) for _ in range(6)]
-    away = database.rename(database.with_name("away.db"))  # noqa: ASYNC240  nobody else waits
-    seen += [await life.post("login", {"email": OTHER_EMAIL, "password": WRONG})]
-    seen += [await life.post("register", {"email": OTHER_EMAIL, "password": WRONG})]
-    away.rename(database)
+    with moved_away(limen):
+        seen += [await life.post("login", {"email": OTHER_EMAIL, "password": WRONG})]
+        seen += [await life.post("register", {"email": OTHER_EMAIL, "password": WRONG})]
     return seen
 
 
@@ -142,16 +142,15 @@ EXPECTED = [
 
 
 async def test_no_canary_is_seen_again(
-    tmp_path: Path,
+    settings: Settings,
     clock: ManualClock,
     logging_to: Logging,  # noqa: F811  the fixture
     any_format: LogFormat,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = logging_to(any_format, "debug")
-    settings = Settings(
-        data_dir=tmp_path / "data",
-        signing_algorithm="ES256",
+    settings = replace(
+        settings,
         login_limit=Limit(5, 900),
         trusted_proxies=(ip_network("198.51.100.0/24"),),
     )
@@ -167,8 +166,9 @@ async def test_no_canary_is_seen_again(
             transport=transport, base_url="http://limen.test", headers=headers
         ) as http:
             life = Life(http)
-            assert await live(life, settings.database_path) == EXPECTED
+            assert await live(life, limen) == EXPECTED
             metrics = (await http.get("/metrics")).text
+        stored = await everything(limen)
 
     logs = output.text()
     assert logs.count("sign-in") >= 7
@@ -191,7 +191,7 @@ async def test_no_canary_is_seen_again(
         found = {secret for secret in secrets if secret.lower() in text.lower()}
         assert found == set(), f"{len(found)} canaries in the {place}"
 
-    stored = b"".join(path.read_bytes() for path in settings.data_dir.iterdir() if path.is_file())
+    stored += b"".join(path.read_bytes() for path in settings.data_dir.iterdir() if path.is_file())
     assert EMAIL.encode() in stored  # an account is found by it: the search works
     kept = {EMAIL, "nest-of-ada", "kanarie"}
     for secret in secrets - kept:

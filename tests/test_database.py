@@ -22,13 +22,14 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Executable, create_engine, insert, text
 from sqlalchemy.exc import IntegrityError
 
-from limen.database import engine
-from limen.database.engine import BUSY_SECONDS, Database
+from limen.database import sqlite
+from limen.database.engine import Database
 from limen.database.migrate import migrate, needed_revision, status
 from limen.database.schema import accounts, metadata
+from limen.database.sqlite import BUSY_SECONDS, SQLite
 from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.events import DatabaseFailed, Event, Events
-from tests.refusals import row_counts
+from tests.refusals import rows_in_file
 
 pytestmark = pytest.mark.anyio
 
@@ -37,10 +38,14 @@ COUNT_UP = "UPDATE revocation_counter SET seq = seq + 1 RETURNING seq"
 COUNT = "SELECT seq FROM revocation_counter"
 
 
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "limen.db"
-    migrate(path)
+    migrate(url(path))
     return path
 
 
@@ -49,9 +54,9 @@ async def database(
     path: Path, happened: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Database]:
     """A database that waits for a lock a quarter of a second: a test cannot wait for three."""
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.25)
-    monkeypatch.setitem(engine._PRAGMAS, "busy_timeout", 250)
-    database = Database(path, Events(happened.append))
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.25)
+    monkeypatch.setitem(sqlite._PRAGMAS, "busy_timeout", 250)
+    database = SQLite(path, Events(happened.append))
     yield database
     await database.close()
 
@@ -83,7 +88,7 @@ async def pragmas(database: Database, *, write: bool) -> dict[str, object]:
 
 
 async def test_every_connection_has_the_pragmas(path: Path) -> None:
-    database = Database(path, Events())
+    database = SQLite(path, Events())
     expected = {
         "journal_mode": "wal",
         "synchronous": 2,  # FULL
@@ -209,7 +214,7 @@ async def test_those_who_wait_behind_a_lock_wait_no_longer_each(
 
 
 async def test_a_full_disk_is_an_outage_and_passes(
-    database: Database, happened: list[Event]
+    database: Database, path: Path, happened: list[Event]
 ) -> None:
     async with database.write() as connection:
         pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
@@ -231,7 +236,7 @@ async def test_a_full_disk_is_an_outage_and_passes(
     async with database.write() as connection:
         await connection.exec_driver_sql("PRAGMA max_page_count=1000000")
         await connection.execute(row)
-    assert row_counts(database.path)["accounts"] == 1
+    assert rows_in_file(path)["accounts"] == 1
 
 
 async def test_a_database_that_has_gone_is_not_made_anew(
@@ -312,7 +317,7 @@ async def test_no_parameter_is_in_any_exceptions_text(database: Database) -> Non
 
 async def test_closing_leaves_no_thread(path: Path) -> None:
     before = set(threading.enumerate())
-    database = Database(path, Events())
+    database = SQLite(path, Events())
     await count_up(database)
     await asyncio.gather(*(count(database) for _ in range(4)))
     assert set(threading.enumerate()) > before
@@ -348,12 +353,12 @@ ODD_NAMES = [
 @pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
 async def test_a_path_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
     path = tmp_path / name / f"{name}.db"
-    migrate(path)
-    database = Database(path, Events())
+    migrate(url(path))
+    database = SQLite(path, Events())
     try:
         assert await count_up(database) == 1
         assert await count(database) == 1
-        assert await database.revision() == needed_revision() == status(path).current
+        assert await database.revision() == needed_revision() == status(url(path)).current
     finally:
         await database.close()
 
@@ -371,7 +376,7 @@ def test_the_migrations_make_the_schema(path: Path) -> None:
 def test_migrating_again_changes_nothing(path: Path) -> None:
     before = path.read_bytes()
 
-    assert migrate(path).is_current
+    assert migrate(url(path)).is_current
     assert path.read_bytes() == before
 
 
@@ -381,7 +386,7 @@ def test_what_is_no_database_is_a_mistake_of_configuration(tmp_path: Path) -> No
     before = path.read_bytes()
 
     with pytest.raises(ConfigurationError):
-        migrate(path)
+        migrate(url(path))
     assert path.read_bytes() == before
 
 
@@ -390,8 +395,8 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
         other.execute("UPDATE alembic_version SET version_num = '9999'")
 
     with pytest.raises(ConfigurationError):
-        migrate(path)
-    assert status(path).current == "9999"
+        migrate(url(path))
+    assert status(url(path)).current == "9999"
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -400,7 +405,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> Non
         other.execute("CREATE TABLE signing_keys (mine)")
 
     with pytest.raises(DatabaseUnavailable):
-        migrate(path)
+        migrate(url(path))
     with another_process(path) as other:
         names = [name for (name,) in other.execute("SELECT name FROM sqlite_master")]
     assert names == ["signing_keys"]
@@ -409,8 +414,8 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> Non
 async def test_a_new_database_is_for_this_user_alone_wherever_it_lies(tmp_path: Path) -> None:
     path = tmp_path / "limen.db"
     tmp_path.chmod(0o755)
-    migrate(path)
-    database = Database(path, Events())
+    migrate(url(path))
+    database = SQLite(path, Events())
     try:
         async with database.read() as connection:
             await connection.exec_driver_sql("SELECT 1 FROM accounts")
@@ -426,15 +431,15 @@ def test_a_file_that_cannot_be_made_is_a_mistake_of_configuration(tmp_path: Path
     path.symlink_to(tmp_path / "missing" / "limen.db")
 
     with pytest.raises(ConfigurationError):
-        migrate(path)
+        migrate(url(path))
 
 
-MIGRATE = "import sys, pathlib, limen.database.migrate as m; m.migrate(pathlib.Path(sys.argv[1]))"
+MIGRATE = "import sys, limen.database.migrate as m; m.migrate(sys.argv[1])"
 
 
 def test_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     path = tmp_path / "data" / "limen.db"
-    command = [sys.executable, "-W", "error", "-c", MIGRATE, str(path)]
+    command = [sys.executable, "-W", "error", "-c", MIGRATE, url(path)]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)
     ]
@@ -445,4 +450,4 @@ def test_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
         assert other.execute("SELECT version_num FROM alembic_version").fetchall() == [
             (needed_revision(),)
         ]
-    assert row_counts(path)["revocation_counter"] == 1
+    assert rows_in_file(path)["revocation_counter"] == 1

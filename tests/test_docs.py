@@ -115,9 +115,13 @@ def test_a_decision_has_a_context_and_consequences(page: Path) -> None:
             PROJECT["project"]["dependencies"],
         ),
         ("### Server: `limen[server]`", PROJECT["project"]["optional-dependencies"]["server"]),
+        (
+            "### PostgreSQL: `limen[postgres]`",
+            PROJECT["project"]["optional-dependencies"]["postgres"],
+        ),
         ("### Development: never installed with limen", PROJECT["dependency-groups"]["dev"]),
     ],
-    ids=["base", "server", "dev"],
+    ids=["base", "server", "postgres", "dev"],
 )
 def test_every_dependency_has_its_reason(heading: str, requirements: list[str]) -> None:
     table = rows(DECISIONS / "0016-dependencies.md", heading)
@@ -160,7 +164,7 @@ def raisable(kind: type[LimenError] = LimenError) -> Iterator[type[LimenError]]:
 
 
 def status_of(kind: type[LimenError]) -> str:
-    if kind is errors.ConfigurationError:
+    if kind in (errors.ConfigurationError, errors.SchemaOutdated):
         return "none"
     return str(problems.problem_for(kind(*ARGUMENTS.get(kind, ()), **NAMED.get(kind, {}))).status)
 

@@ -1,8 +1,7 @@
 """Signing keys: one at the start, none in clear, none refused that still has tokens out."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
+from dataclasses import replace
 from hashlib import sha256
 
 import jwt
@@ -19,7 +18,7 @@ from limen.settings import Settings
 from tests.clock import ManualClock
 from tests.people import Person, calling_from, somebody
 from tests.running import running
-from tests.stored import rows
+from tests.stored import everything, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -28,8 +27,8 @@ ALGORITHMS = ["RS256", "ES256", "Ed25519", "HS256"]
 
 
 def chosen(settings: Settings, algorithm: str = "ES256", *secrets: str) -> Settings:
-    return Settings(
-        data_dir=settings.data_dir,
+    return replace(
+        settings,
         signing_algorithm=algorithm,  # type: ignore[arg-type]
         secret=secrets or None,
     )
@@ -134,8 +133,7 @@ async def test_no_private_part_lies_in_the_database_in_clear(
 ) -> None:
     async with running(chosen(settings, algorithm), clock) as limen:
         key = limen._memory.ring.signing.key
-        directory = limen.features.database.path.parent
-        stored = b"".join(path.read_bytes() for path in directory.glob("limen.db*"))
+        stored = await everything(limen)
         members = key.as_dict(private=True)
 
     private = {
@@ -159,9 +157,10 @@ async def test_keys_are_parsed_when_they_are_loaded_and_never_again(
 
     def counting(*arguments: object) -> object:
         nonlocal parsed
-        parsed += 1
+        parsed += asyncio.current_task() is ours  # the background takes over the first key
         return import_key(*arguments)  # type: ignore[call-overload]
 
+    ours = asyncio.current_task()
     monkeypatch.setattr(jwk, "import_key", counting)
     for _ in range(10):
         await ada.refresh()
@@ -204,10 +203,8 @@ async def test_a_sealed_key_is_of_no_use_under_another_kid(
     settings: Settings, clock: ManualClock
 ) -> None:
     """The kid is bound to the seal, so rows of a database cannot be swapped."""
-    async with running(settings, clock) as limen:
-        path = limen.features.database.path
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("UPDATE signing_keys SET kid = 'another'")
+    async with running(settings, clock) as limen, limen.features.database.write() as connection:
+        await connection.exec_driver_sql("UPDATE signing_keys SET kid = 'another'")
 
     with pytest.raises(ConfigurationError):
         async with running(settings, clock):

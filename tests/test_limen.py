@@ -17,7 +17,7 @@ from limen.limen import Limen
 from limen.settings import Settings
 from limen.verify.claims import Claims
 from tests.clock import ManualClock
-from tests.conftest import CHEAPEST
+from tests.conftest import CHEAPEST, on_sqlite
 from tests.people import AUTH, Person, somebody
 
 pytestmark = pytest.mark.anyio
@@ -250,9 +250,10 @@ async def test_nothing_of_it_is_left_behind(mounted: Limen) -> None:
     assert asyncio.all_tasks() == tasks
 
 
+@on_sqlite
 async def test_a_start_that_fails_leaves_nothing_behind(mounted: Limen, settings: Settings) -> None:
     settings.data_dir.mkdir(parents=True)
-    settings.database_path.write_bytes(b"this is no database" * 100)
+    (settings.data_dir / "limen.db").write_bytes(b"this is no database" * 100)
     threads = set(threading.enumerate())
     with pytest.raises(Exception, match="database"):
         async with mounted.lifespan():

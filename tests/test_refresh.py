@@ -1,8 +1,7 @@
 """What a refresh token is worth: to its owner, to his other tab, and to a thief."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -289,10 +288,12 @@ async def test_a_session_ends_after_ninety_days_although_refreshed_daily(
 
 
 @pytest.fixture
-async def lenient(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Person]:
+async def lenient(settings: Settings, clock: ManualClock) -> AsyncIterator[Person]:
     """Somebody at a limen with ten seconds of grace."""
-    settings = Settings(data_dir=tmp_path, signing_algorithm="ES256", refresh_reuse_grace=10)
-    async with running(settings, clock) as limen, calling_from(limen, "127.0.0.1") as http:
+    async with (
+        running(replace(settings, refresh_reuse_grace=10), clock) as limen,
+        calling_from(limen, "127.0.0.1") as http,
+    ):
         yield await somebody(limen, http)
 
 

@@ -21,9 +21,12 @@ HERE = "203.0.113.7"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
-        data_dir=tmp_path / "data", signing_algorithm="ES256", register_address_limit=Limit(3, 3600)
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        signing_algorithm="ES256",
+        register_address_limit=Limit(3, 3600),
     )
 
 

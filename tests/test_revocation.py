@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from limen.clock import SECOND
+from limen.database.address import sqlite_path
 from limen.database.schema import revocations
 from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.limen import Limen
@@ -18,10 +19,11 @@ from limen.verify.errors import RevocationsStale
 from limen.verify.revocations import BOUND_SECONDS
 from limen.verify.verifier import MAX_LIFETIME_SECONDS
 from tests.clock import ManualClock
+from tests.conftest import on_sqlite
 from tests.crowds import until
 from tests.people import Person, calling_from, somebody
 from tests.running import running
-from tests.stored import moved_away, rows
+from tests.stored import disk_error, moved_away, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -104,11 +106,13 @@ async def test_an_account_that_was_voided_with_other_settings_stays_so_while_a_t
         dataclasses.replace(settings, access_token_lifetime=MAX_LIFETIME_SECONDS + 1)
 
 
+@on_sqlite
 async def test_the_shorter_log_of_a_restored_database_is_followed_from_its_beginning(
     limen: Limen, ada: Person, clock: ManualClock
 ) -> None:
     eve = await somebody(limen, ada.http, "eve@example.com")
-    path = limen.features.database.path
+    path = sqlite_path(limen.settings.database_url)
+    assert path is not None
     backup = path.with_name("backup.db")
     with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(backup)) as copy:
         live.backup(copy)
@@ -179,7 +183,7 @@ async def test_new_keys_are_taken_over_although_the_first_reading_of_them_failed
 
     def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if "FROM signing_keys" in statement:
-            raise sqlite3.OperationalError("disk I/O error")
+            raise disk_error(limen)
 
     event.listen(reader, "before_cursor_execute", fail)
     with pytest.raises(DatabaseUnavailable):

@@ -12,7 +12,7 @@ from limen.settings import Settings
 from tests.clock import ManualClock
 from tests.people import Person, calling_from, somebody
 from tests.running import running
-from tests.stored import rows
+from tests.stored import everything, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -115,8 +115,7 @@ async def test_the_database_knows_no_token_and_no_fid(limen: Limen, ada: Person)
     token = ada.tokens["refresh_token"]
     fid = limen.features.tokens.open_refresh_token(token).fid
     await ada.refresh(key="a-retry-key-1234567")
-    directory = limen.features.database.path.parent
-    stored = b"".join(path.read_bytes() for path in directory.glob("limen.db*"))
+    stored = await everything(limen)
 
     secrets = [token, fid, ada.tokens["refresh_token"], ada.tokens["access_token"]]
     assert [

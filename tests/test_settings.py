@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from limen.database.address import sqlite_path
 from limen.errors import ConfigurationError
 from limen.settings import Argon2Cost, Limit, Settings
 
@@ -35,7 +36,7 @@ def test_nothing_has_to_be_set() -> None:
     found = Settings.from_environment({})
 
     assert found == Settings()
-    assert found.database_path == Path("limen-data/limen.db")
+    assert sqlite_path(found.database_url) == Path("limen-data/limen.db")
     assert found.access_token_lifetime == 1800
     assert found.login_limit == Limit(5, 900)
     assert found.secret is None
@@ -44,8 +45,8 @@ def test_nothing_has_to_be_set() -> None:
 
 GOOD: list[tuple[str, str, object]] = [
     ("DATA_DIR", "/srv/limen", Path("/srv/limen")),
-    ("DATABASE_URL", "sqlite:///a b.db", "sqlite+aiosqlite:///a b.db"),
-    ("DATABASE_URL", "sqlite+aiosqlite:////srv/a.db", "sqlite+aiosqlite:////srv/a.db"),
+    ("DATABASE_URL", "sqlite:///a b.db", "sqlite:///a b.db"),
+    ("DATABASE_URL", "sqlite+aiosqlite:////srv/a.db", "sqlite:////srv/a.db"),
     ("SECRET", SECRET, (SECRET,)),
     ("SECRET", f"{SECRET}, {OLDER}", (SECRET, OLDER)),
     ("PUBLIC_URL", "https://Login.Example.com/", "https://login.example.com"),
@@ -74,6 +75,16 @@ GOOD: list[tuple[str, str, object]] = [
     ("PASSWORD_HASH", "argon2id:m=65536,t=3,p=4", Argon2Cost(65536, 3, 4)),
     ("PASSWORD_HASH", "argon2id:m=7168,t=5,p=1", Argon2Cost(7168, 5, 1)),
     ("PASSWORD_MIN_LENGTH", "15", 15),
+    ("DATABASE_URL", "postgres://ada@db/limen", "postgresql://ada@db/limen"),
+    ("DATABASE_URL", "postgresql+psycopg:///limen", "postgresql:///limen"),
+    (
+        "DATABASE_URL",
+        "postgresql://a,b:5433/limen?target_session_attrs=read-write&sslmode=verify-full",
+        "postgresql://a,b:5433/limen?target_session_attrs=read-write&sslmode=verify-full",
+    ),
+    ("DATABASE_CONNECTIONS", "20", 20),
+    ("DATABASE_STATEMENT_TIMEOUT", "10s", 10),
+    ("DATABASE_POOLER", "transaction", "transaction"),
     ("SERVICE_NAME", "Ada's Büro", "Ada's Büro"),
     ("HASH_THREADS", "3", 3),
     ("HASH_QUEUE_TIME", "1m", 60),
@@ -111,10 +122,14 @@ BAD: list[tuple[str, str]] = [
     ("DATABASE_URL", "sqlite:///:memory:"),
     ("DATABASE_URL", "sqlite:///file:limen.db"),
     ("DATABASE_URL", "sqlite:///limen.db?mode=ro"),
-    ("DATABASE_URL", "postgresql://ada:hunter2@db/limen"),
-    ("DATABASE_URL", "postgresql+psycopg://ada:hunter2@db/limen"),
-    ("DATABASE_URL", "postgres://ada:hunter2@/limen"),
-    ("DATABASE_URL", "postgresql:///limen"),
+    ("DATABASE_URL", "postgresql://db"),
+    ("DATABASE_URL", "postgresql://ada:hunter2@db/"),
+    ("DATABASE_URL", "postgresql://ada:hunter2@db/?dbname=limen"),
+    ("DATABASE_URL", "postgresql://ada:hunter 2@db/limen"),
+    ("DATABASE_URL", "postgresql:limen"),
+    ("DATABASE_CONNECTIONS", "0"),
+    ("DATABASE_STATEMENT_TIMEOUT", "61s"),
+    ("DATABASE_POOLER", "session"),
     ("DATABASE_URL", "mysql:///limen"),
     ("SECRET", ""),
     ("SECRET", "hunter2"),
@@ -314,7 +329,7 @@ def test_secrets_and_database_may_lie_in_files(tmp_path: Path, ending: str) -> N
     found = settings(SECRET_FILE=str(secret), DATABASE_URL_FILE=str(database))
 
     assert found.secret == (SECRET, OLDER)
-    assert found.database_path == Path("/srv/a.db")
+    assert sqlite_path(found.database_url) == Path("/srv/a.db")
 
 
 def test_a_setting_and_its_file_exclude_each_other(tmp_path: Path) -> None:
@@ -392,6 +407,27 @@ def test_reading_settings_loads_neither_a_framework_nor_a_database_driver() -> N
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
 
     assert not {"fastapi", "pydantic", "sqlalchemy", "argon2", "joserfc"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ada:hunter2@db/limen", "postgresql://ada:***@db/limen"),
+        ("postgresql://:hunter2@/limen", "postgresql://:***@/limen"),
+        ("postgresql://db/limen?password=hunter2&sslmode=require",
+         "postgresql://db/limen?password=***&sslmode=require"),
+        ("postgresql://db/limen?user=ada&sslpassword=hunter2",
+         "postgresql://db/limen?user=ada&sslpassword=***"),
+        ("postgresql://ada@db:5432,other:5433/limen", "postgresql://ada@db:5432,other:5433/limen"),
+    ],
+)  # fmt: skip
+def test_the_password_of_the_database_is_shown_nowhere(url: str, shown: str) -> None:
+    found = settings(DATABASE_URL=url)
+
+    assert {option.variable: option.value for option in found.describe()}[
+        "LIMEN_DATABASE_URL"
+    ] == shown
+    assert "hunter2" not in repr(found)
 
 
 def test_the_page_lists_every_option_as_the_class_does() -> None:

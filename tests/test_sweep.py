@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Table, event, insert, update
 
 from limen.clock import SECOND
-from limen.database.engine import BUSY_SECONDS
 from limen.database.schema import accounts, rate_limits, revocations, sessions, signing_keys
+from limen.database.sqlite import BUSY_SECONDS
 from limen.errors import DatabaseUnavailable
 from limen.events import Event, Swept
 from limen.limen import Limen
@@ -167,9 +167,12 @@ async def test_a_sweep_goes_in_batches_and_passes_over_what_lives(
     )
     removed: list[int] = []
     engine = limen.features.database._writer.sync_engine
-    event.listen(
-        engine, "after_cursor_execute", lambda _c, cursor, *_: removed.append(cursor.rowcount)
-    )
+
+    def count(_connection: object, cursor: Any, statement: str, *_: object) -> None:
+        if statement.startswith("DELETE"):
+            removed.append(cursor.rowcount)
+
+    event.listen(engine, "after_cursor_execute", count)
 
     assert await limen.features.sweep.once() == number - len(live)
     assert await keys_of(limen, rate_limits) == live
@@ -199,13 +202,13 @@ async def test_what_was_renewed_in_the_meantime_is_kept(limen: Limen, clock: Man
     """The sweep has read the row as expired, and waits for the writer that renews it."""
     await put(limen, rate_limits, [bucket_row("renewed", clock()), bucket_row("expired", clock())])
     async with limen.features.database.write() as connection:
-        sweeping = asyncio.create_task(limen.features.sweep.once())
-        await asyncio.sleep(0.1)
         await connection.execute(
             update(rate_limits)
             .where(rate_limits.c.bucket == "renewed")
             .values(expires_at=clock() + SECOND)
         )
+        sweeping = asyncio.create_task(limen.features.sweep.once())
+        await asyncio.sleep(0.1)
 
     assert await sweeping == 1
     assert await keys_of(limen, rate_limits) == {"renewed"}

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from base64 import urlsafe_b64decode
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -38,7 +39,7 @@ def said(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 async def test_tokens_of_every_algorithm_are_issued_and_accepted(
     settings: Settings, clock: ManualClock, algorithm: str
 ) -> None:
-    chosen = Settings(data_dir=settings.data_dir, signing_algorithm=algorithm)  # type: ignore[arg-type]
+    chosen = replace(settings, signing_algorithm=algorithm)  # type: ignore[arg-type]
     async with running(chosen, clock) as limen, calling_from(limen, "127.0.0.1") as http:
         ada = await somebody(limen, http)
 
@@ -54,8 +55,8 @@ async def test_tokens_of_every_algorithm_are_issued_and_accepted(
 async def test_a_stranger_verifies_them_with_the_published_key_and_another_library(
     settings: Settings, clock: ManualClock, algorithm: str
 ) -> None:
-    chosen = Settings(
-        data_dir=settings.data_dir,
+    chosen = replace(
+        settings,
         signing_algorithm=algorithm,  # type: ignore[arg-type]
         public_url=ISSUER,
         audience=AUDIENCE,
@@ -186,7 +187,7 @@ async def test_a_rotated_root_secret_still_opens_what_the_older_one_sealed(
     settings: Settings, clock: ManualClock
 ) -> None:
     def with_secret(*secrets: str) -> Settings:
-        return Settings(data_dir=settings.data_dir, signing_algorithm="ES256", secret=secrets)
+        return replace(settings, secret=secrets)
 
     async with running(with_secret(OLD), clock) as limen, calling_from(limen, "::1") as http:
         ada = await somebody(limen, http)
@@ -210,7 +211,7 @@ async def test_a_rotated_root_secret_still_opens_what_the_older_one_sealed(
 async def test_a_seal_of_another_issuer_with_the_same_secret_is_refused(
     settings: Settings, clock: ManualClock, limen: Limen
 ) -> None:
-    twin = Settings(data_dir=settings.data_dir, signing_algorithm="ES256", public_url=ISSUER)
+    twin = replace(settings, public_url=ISSUER)
     async with running(twin, clock) as other:
         foreign = other.features.tokens.issue(
             Grant("u", "s", 1, ""), Generation("u", "f", 0, clock(), clock() + SECOND)

@@ -15,6 +15,7 @@
     ├── AccountNotFound
     ├── Busy                        the hashing queue is full
     ├── DatabaseUnavailable         locked, full, read-only or gone: nothing was decided
+    ├── SchemaOutdated              the database has another schema: `limen migrate` mends it
     └── ConfigurationError          limen cannot start like this; names the variable and a fix
 
 HTTP statuses belong to `limen.api.problems`.
@@ -38,6 +39,7 @@ __all__ = [
     "PasswordRefused",
     "RefreshSuperseded",
     "RegistrationClosed",
+    "SchemaOutdated",
     "TooManyAttempts",
 ]
 
@@ -138,6 +140,16 @@ class Busy(LimenError):
 class DatabaseUnavailable(LimenError):
     code = "database_unavailable"
     detail = "The database cannot be reached just now: try again shortly."
+
+
+class SchemaOutdated(LimenError):
+    """The database's schema is not the one that this version needs."""
+
+    code = "schema_outdated"
+
+    def __init__(self, current: str | None, needed: str) -> None:
+        found = "has no tables yet" if current is None else f"has the schema {current}"
+        super().__init__(f"The database {found}, and {needed} is needed: run 'limen migrate'.")
 
 
 class ConfigurationError(LimenError):

@@ -9,14 +9,15 @@ swept; closing stops both and waits for what is running.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
 from limen.accounts import Accounts
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
-from limen.database.migrate import migrate, needed_revision
+from limen.database.migrate import needed_revision
+from limen.database.opening import open_database, prepare
 from limen.devices import Devices
 from limen.errors import DatabaseUnavailable
 from limen.events import Events
@@ -208,6 +209,17 @@ class Features:
         self.passwords.learn(await self.accounts.sample_hashes())
 
 
+def database_of(settings: Settings, events: Events) -> Database:
+    """Return the database that the settings name, without connecting yet."""
+    return open_database(
+        settings.database_url,
+        events,
+        connections=settings.database_connections,
+        statement_timeout=settings.database_statement_timeout,
+        behind_pooler=settings.database_pooler == "transaction",
+    )
+
+
 @asynccontextmanager
 async def opened(
     settings: Settings,
@@ -226,15 +238,15 @@ async def opened(
 
     Raises:
         ConfigurationError: The secret or the data directory cannot be used.
+        SchemaOutdated: The database is PostgreSQL, and `limen migrate` has to be run first.
         DatabaseUnavailable: The database cannot be opened.
     """
     secret = RootSecret.load(settings.secret, settings.data_dir)
-    path = settings.database_path
-    before = await asyncio.to_thread(migrate, path)
+    before = await asyncio.to_thread(prepare, settings.database_url)
     if not before.is_current:
         revisions = {"before": before.current, "now": before.needed}
         _logger.info("database migrated", extra=revisions)
-    database = Database(path, events)
+    database = database_of(settings, events)
     features = Features(
         settings,
         memory,
@@ -255,9 +267,11 @@ async def opened(
 @asynccontextmanager
 async def in_the_background(features: Features) -> AsyncIterator[None]:
     """Follow the revocations and keep house for the length of the block."""
+    news = asyncio.Event()
     tasks = [
-        asyncio.create_task(_repeated(features.follow, FOLLOW_SECONDS)),
-        asyncio.create_task(_repeated(features.keep_house, HOUSEKEEPING_SECONDS)),
+        asyncio.create_task(_listen(features.database, news)),
+        asyncio.create_task(_repeated(features.follow, FOLLOW_SECONDS, news)),
+        asyncio.create_task(_repeated(features.keep_house, HOUSEKEEPING_SECONDS, asyncio.Event())),
     ]
     try:
         yield
@@ -267,9 +281,20 @@ async def in_the_background(features: Features) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _repeated(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def _listen(database: Database, news: asyncio.Event) -> None:
+    async for _ in database.hints():
+        news.set()
+
+
+async def _repeated(
+    step: Callable[[], Awaitable[None]], seconds: float, early: asyncio.Event
+) -> None:
+    """Take the step every so many seconds, and whenever `early` is set."""
     while True:
-        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):  # wait_for could miss that it is cancelled
+                await early.wait()
+        early.clear()
         try:
             await step()
         except DatabaseUnavailable:

@@ -148,7 +148,7 @@ class SigningKeys:
         """
         keys = await self.load()
         if not keys or (to_serve and not any(map(self._serves, keys))):
-            await self._create(only_if_missing=True)
+            await self._create(self._algorithm, only_if_missing=True)
         if to_serve and any(stale for _, stale in await self._read()):
             await self._seal_anew()
         return await self.load()
@@ -165,18 +165,22 @@ class SigningKeys:
     async def rotate(self) -> SigningKey:
         """Publish a new key, which will sign in a while; the present ones then retire.
 
+        It is of the algorithm of the newest: a shell that rotates may lack the server's settings.
+
         Raises:
             DatabaseUnavailable: Nothing has changed.
         """
-        return await self._create(only_if_missing=False)
+        newest = (await self.load())[-1]
+        return await self._create(newest.algorithm, only_if_missing=False)
 
-    async def _create(self, *, only_if_missing: bool) -> SigningKey:
-        key = await asyncio.to_thread(_generate, self._algorithm)
+    async def _create(self, algorithm: str, *, only_if_missing: bool) -> SigningKey:
+        key = await asyncio.to_thread(_generate, algorithm)
         async with self._log.change() as change:
+            await change.alone()  # so that of two that find no key only one makes it
             present = [key for key, _ in await self._read_rows(change.connection)]
             if only_if_missing and (serving := [*filter(self._serves, present)]):
                 return serving[-1]  # another process was first
-            made = self._born(key, first=not present)
+            made = self._born(key, algorithm, first=not present)
             await self._retire(change.connection, made)
             await change.connection.execute(insert(signing_keys).values(self._row(made)))
             await change.announce_keys()
@@ -186,10 +190,10 @@ class SigningKeys:
     def _serves(self, key: SigningKey) -> bool:
         return key.retires_at is None and key.algorithm == self._algorithm
 
-    def _born(self, key: Key, *, first: bool) -> SigningKey:
+    def _born(self, key: Key, algorithm: str, *, first: bool) -> SigningKey:
         now = self._clock()
         signs_from = now if first else now + PUBLISHED_BEFORE_SIGNING
-        return SigningKey(str(key.kid), self._algorithm, key, now, signs_from, None)
+        return SigningKey(str(key.kid), algorithm, key, now, signs_from, None)
 
     async def _retire(self, connection: AsyncConnection, successor: SigningKey) -> None:
         await connection.execute(

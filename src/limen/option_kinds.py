@@ -151,16 +151,29 @@ def _write_directory(path: Path) -> str:
 
 
 def _parse_database(text: str) -> str:
-    scheme, separator, path = text.partition(":///")
-    if scheme.startswith(("postgres:", "postgresql")) or scheme in {"postgres", "postgresql"}:
-        raise ValueError("names PostgreSQL, but this release of limen runs on SQLite only")
-    if scheme not in {"sqlite", "sqlite+aiosqlite"} or not separator:
-        raise ValueError("must be sqlite:/// and the path of a file")
+    scheme, separator, rest = text.partition("://")
+    if scheme in {"postgres", "postgresql", "postgresql+psycopg"} and separator:
+        return _postgresql_url(rest)
+    if scheme not in {"sqlite", "sqlite+aiosqlite"} or not rest.startswith("/"):
+        raise ValueError("must be sqlite:/// and the path of a file, or postgresql://")
+    return _sqlite_url(rest[1:])
+
+
+def _sqlite_url(path: str) -> str:
     if not path or path.startswith((":memory:", "file:")) or path.endswith("/"):
         raise ValueError("must name a file: accounts kept in memory would be lost")
     if "?" in path or not path.isprintable():
         raise ValueError("takes no options after '?', because limen sets SQLite up itself")
-    return f"sqlite+aiosqlite:///{path}"
+    return f"sqlite:///{path}"
+
+
+def _postgresql_url(rest: str) -> str:
+    """Return the URL as libpq reads it; what it means is libpq's to say."""
+    if not _URL.fullmatch(rest):
+        raise ValueError("must have no spaces; percent-encode them and other odd characters")
+    if not rest.partition("?")[0].partition("/")[2]:
+        raise ValueError("must name the database after the host: postgresql://user@host/limen")
+    return f"postgresql://{rest}"
 
 
 def _parse_issuer(text: str) -> str:

@@ -22,11 +22,10 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import BigInteger, case, cast, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import BigInteger, Executable, case, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import ReturningInsert
 
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
@@ -104,11 +103,11 @@ class RateLimits:
 
     async def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         """Free the attempt's own slots, in the transaction of the success that earned it."""
-        rows = [bucket.row for bucket in attempt.buckets]
+        row = rate_limits.c.bucket
+        rows = select(row).where(row.in_(bucket.row for bucket in attempt.buckets))
+        locked = rows.order_by(row).with_for_update()  # in the order of _take: no deadlock
         without = func.replace(rate_limits.c.stamps, attempt.stamp, "")
-        await connection.execute(
-            update(rate_limits).where(rate_limits.c.bucket.in_(rows)).values(stamps=without)
-        )
+        await connection.execute(update(rate_limits).where(row.in_(locked)).values(stamps=without))
 
     async def _take_in_turn(self, buckets: tuple[Bucket, ...]) -> Attempt:
         while True:
@@ -123,7 +122,9 @@ class RateLimits:
         now = self._clock()
         attempt = Attempt(buckets, f"{now:0{_MOMENT_WIDTH}d}-{secrets.token_hex(4)};")
         async with self._database.write() as connection:
-            taken = await connection.execute(_take_statement(attempt, now))
+            taken = await connection.execute(
+                _take_statement(self._database.insert(rate_limits), attempt, now)
+            )
             admitted = set(taken.scalars())
             if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
                 refusal = await self._refusal(connection, refusing, now)
@@ -158,8 +159,8 @@ class _Full(Exception):
         self.refusal = refusal
 
 
-def _take_statement(attempt: Attempt, now: int) -> ReturningInsert[str]:
-    statement = insert(rate_limits).values(
+def _take_statement(inserting: Any, attempt: Attempt, now: int) -> Executable:
+    statement = inserting.values(
         [
             {
                 "bucket": bucket.row,
@@ -174,7 +175,7 @@ def _take_statement(attempt: Attempt, now: int) -> ReturningInsert[str]:
     new, old = statement.excluded, rate_limits.c
     decisive = func.substr(old.stamps, (new.quota - 1) * _STAMP_WIDTH + 1, _MOMENT_WIDTH)
     moment = case((decisive == "", 0), else_=cast(decisive, BigInteger))
-    return statement.on_conflict_do_update(
+    take: Executable = statement.on_conflict_do_update(
         index_elements=[old.bucket],
         set_={
             "stamps": func.substr(new.stamps.concat(old.stamps), 1, new.quota * _STAMP_WIDTH),
@@ -187,6 +188,7 @@ def _take_statement(attempt: Attempt, now: int) -> ReturningInsert[str]:
         },
         where=moment <= now - new.period,
     ).returning(old.bucket)
+    return take
 
 
 def _wait(stamps: str, policy: Policy, now: int) -> int:

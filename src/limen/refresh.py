@@ -76,24 +76,24 @@ def _statement() -> ReturningUpdate[Any]:
     just_now = func.abs(now - row.handed_at) < window  # a clock set back opens no window
     predecessor = k == row.gen - 1
     outcome = case(
-        (k > row.gen, Outcome.FAST_FORWARD),
-        (and_(k == row.gen, just_now), Outcome.COALESCE),
-        (k == row.gen, Outcome.ROTATE),
+        (k > row.gen, Outcome.FAST_FORWARD.value),
+        (and_(k == row.gen, just_now), Outcome.COALESCE.value),
+        (k == row.gen, Outcome.ROTATE.value),
         (
             and_(predecessor, row.retry_key == retry_key, or_(row.confirmed == 0, just_now)),
-            Outcome.SAME_SUCCESSOR,
+            Outcome.SAME_SUCCESSOR.value,
         ),
         (
             and_(predecessor, row.retry_key.is_(None), retry_key.is_(None), just_now),
-            Outcome.SAME_SUCCESSOR,
+            Outcome.SAME_SUCCESSOR.value,
         ),
-        (and_(predecessor, retry_key.is_not(None), just_now), Outcome.SUPERSEDED),
-        else_=Outcome.REPLAY,
+        (and_(predecessor, retry_key.is_not(None), just_now), Outcome.SUPERSEDED.value),
+        else_=Outcome.REPLAY.value,
     )
-    rotates, forwards = outcome == Outcome.ROTATE, outcome == Outcome.FAST_FORWARD
-    retried = outcome == Outcome.SAME_SUCCESSOR
+    rotates, forwards = outcome == Outcome.ROTATE.value, outcome == Outcome.FAST_FORWARD.value
+    retried = outcome == Outcome.SAME_SUCCESSOR.value
     restarts = and_(retried, row.confirmed == 0, retry_key.is_not(None))  # a grace only runs out
-    replays = outcome == Outcome.REPLAY
+    replays = outcome == Outcome.REPLAY.value
     account = accounts.c.user_id == row.user_id
     return (
         update(sessions)
@@ -108,7 +108,10 @@ def _statement() -> ReturningUpdate[Any]:
             gen=case((rotates, row.gen + 1), (forwards, k), else_=row.gen),
             retry_key=case((rotates, retry_key), (forwards, null()), else_=row.retry_key),
             confirmed=case(
-                (rotates, 0), (outcome == Outcome.COALESCE, 1), (forwards, 1), else_=row.confirmed
+                (rotates, 0),
+                (outcome == Outcome.COALESCE.value, 1),
+                (forwards, 1),
+                else_=row.confirmed,
             ),
             handed_at=case((or_(rotates, forwards, restarts), now), else_=row.handed_at),
             rotated_at=case((rotates, now), (forwards, issued_at), else_=row.rotated_at),

@@ -38,11 +38,18 @@ MARGIN = 60
 class Change:
     """A write transaction, with what it revokes; `now` and `longest` are in seconds."""
 
-    def __init__(self, connection: AsyncConnection, *, now: int, longest: int) -> None:
+    def __init__(
+        self, database: Database, connection: AsyncConnection, *, now: int, longest: int
+    ) -> None:
         self.connection = connection
+        self._database = database
         self.revoked: list[Revocation] = []
         self._now = now
         self._longest = longest
+
+    async def alone(self) -> None:
+        """Make every other change wait from now on, as if its statements came after this one."""
+        await self.connection.execute(select(revocation_counter.c.seq).with_for_update())
 
     async def revoke_session(self, sid: str) -> None:
         await self._record("session", session_digest(sid), 0, self._longest)
@@ -71,6 +78,7 @@ class Change:
                 expires_at=expires_at,
             )
         )
+        await self._database.announce(self.connection)
         self.revoked.append(revocation)
 
 
@@ -98,7 +106,7 @@ class RevocationLog:
         """
         now = self._clock() // SECOND
         async with self._database.write() as connection:
-            change = Change(connection, now=now, longest=self._longest)
+            change = Change(self._database, connection, now=now, longest=self._longest)
             yield change
         self._memory.apply(change.revoked)
 

@@ -65,11 +65,13 @@ class Sessions:
             "abs_exp": generation.abs_exp,
             "outcome": 0,
         }
-        still_so = select(*(literal(value) for value in row.values())).where(
+        still_so = select(
+            *(literal(value, sessions.c[name].type) for name, value in row.items())
+        ).where(
             accounts.c.user_id == user_id, accounts.c.cv == cv, accounts.c.disabled_at.is_(None)
         )
-        started = await connection.execute(insert(sessions).from_select([*row], still_so))
-        if not started.rowcount:
+        starting = insert(sessions).from_select([*row], still_so).returning(sessions.c.sid)
+        if (await connection.execute(starting)).one_or_none() is None:
             return None
         return Session(Grant(user_id, sid, cv, scope), generation)
 

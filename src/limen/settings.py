@@ -24,6 +24,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
 
+from limen.database.address import without_password
 from limen.errors import ConfigurationError
 from limen.option_kinds import (
     COST,
@@ -97,6 +98,20 @@ class Settings:
         "sqlite:///{data_dir}/limen.db",
         "Nothing to install, and safe for one machine. `{data_dir}` stands for LIMEN_DATA_DIR.",
         file=True,
+    )
+    database_connections: int = _option(
+        count(1, 200),
+        "10",
+        "Of each worker, to PostgreSQL. A refresh holds one for a millisecond; what PostgreSQL "
+        "allows is shared by all workers.",
+    )
+    database_statement_timeout: int = _option(
+        duration("1s", "60s"), "5s", "A statement that takes longer is an outage, answered 503."
+    )
+    database_pooler: Literal["none", "transaction"] = _option(
+        choice("none", "transaction"),
+        "none",
+        "`transaction` behind PgBouncer in that mode: nothing is prepared, nothing listened to.",
     )
     secret: tuple[str, ...] | None = _option(
         SECRETS,
@@ -221,11 +236,6 @@ class Settings:
         settings._set("_from_environment", frozenset(found))
         return settings
 
-    @property
-    def database_path(self) -> Path:
-        """The file of the database."""
-        return Path(self.database_url.partition(":///")[2])
-
     def describe(self) -> list[Shown]:
         """Return every option as it stands, in the order of the table, to be shown to a person."""
         return [
@@ -250,6 +260,8 @@ class Settings:
         if row.name == "secret":
             secrets = self.secret
             return f"hidden ({len(secrets)})" if secrets else "a file in the data directory"
+        if row.name == "database_url":
+            return without_password(self.database_url)
         return _text(row, getattr(self, row.name))
 
     def _source(self, row: Field[Any]) -> Literal["environment", "program", "default"]:

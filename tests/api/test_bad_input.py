@@ -12,9 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from limen.settings import Settings
+from limen.limen import Limen
 from tests.people import AUTH
-from tests.refusals import CANARY, no_echo, problem, row_counts
+from tests.refusals import CANARY, no_echo, problem
+from tests.stored import row_counts
 
 pytestmark = pytest.mark.anyio
 
@@ -69,12 +70,18 @@ def posts(all_routes: list[Route]) -> list[Route]:
     return found
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """What is refused by its form reaches no database."""
+    return sqlite_url
+
+
 @pytest.fixture(autouse=True)
-async def nothing_is_written(http: httpx2.AsyncClient, settings: Settings) -> AsyncIterator[None]:
+async def nothing_is_written(limen: Limen, http: httpx2.AsyncClient) -> AsyncIterator[None]:
     assert (await http.get("/readyz")).status_code == 200
-    before = row_counts(settings.database_path)
+    before = await row_counts(limen)
     yield
-    assert row_counts(settings.database_path) == before
+    assert await row_counts(limen) == before
 
 
 def refused(response: httpx2.Response, *statuses: int) -> dict[str, Any]:

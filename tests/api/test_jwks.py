@@ -1,5 +1,7 @@
 """GET /.well-known/jwks.json: what a stranger needs to verify tokens, and nothing to make them."""
 
+from dataclasses import replace
+
 import httpx2
 import jwt
 import pytest
@@ -25,7 +27,7 @@ PUBLIC = {
 async def test_the_key_set_holds_the_public_members_and_no_others(
     settings: Settings, clock: ManualClock, algorithm: str
 ) -> None:
-    other = Settings(data_dir=settings.data_dir, signing_algorithm=algorithm)  # type: ignore[arg-type]
+    other = replace(settings, signing_algorithm=algorithm)  # type: ignore[arg-type]
     async with running(other, clock) as limen, calling_from(limen, "127.0.0.1") as http:
         (key,) = (await http.get(PATH)).json()["keys"]
         ada = await somebody(limen, http)
@@ -37,7 +39,7 @@ async def test_the_key_set_holds_the_public_members_and_no_others(
 
 
 async def test_an_hmac_key_is_never_published(settings: Settings, clock: ManualClock) -> None:
-    symmetric = Settings(data_dir=settings.data_dir, signing_algorithm="HS256")
+    symmetric = replace(settings, signing_algorithm="HS256")
     async with running(symmetric, clock) as limen, calling_from(limen, "127.0.0.1") as http:
         answer = await http.get(PATH)
         ada = await somebody(limen, http)

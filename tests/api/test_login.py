@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -98,9 +99,8 @@ async def test_the_device_cookie_is_out_of_reach_of_scripts_and_other_sites(
 class TestBehindHttps:
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        return Settings(
-            data_dir=settings.data_dir,
-            signing_algorithm="ES256",
+        return replace(
+            settings,
             public_url="https://login.example.com",
         )
 

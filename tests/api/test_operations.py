@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -14,6 +15,7 @@ from tests.attacks.outside import watched
 from tests.conftest import CHEAPEST
 from tests.people import Person, guess
 from tests.refusals import problem
+from tests.stored import moved_away
 
 pytestmark = pytest.mark.anyio
 
@@ -69,14 +71,12 @@ async def test_being_alive_asks_nobody(http: httpx2.AsyncClient) -> None:
 
 
 async def test_a_database_that_has_gone_is_said_and_its_return_noticed(
-    http: httpx2.AsyncClient, settings: Settings
+    limen: Limen, http: httpx2.AsyncClient
 ) -> None:
-    database, away = settings.database_path, settings.database_path.with_name("away.db")
-    database.rename(away)
-    assert await broken_parts(http) == {"database": "unavailable"}
-    assert (await http.get("/healthz")).status_code == 200
+    with moved_away(limen):
+        assert await broken_parts(http) == {"database": "unavailable"}
+        assert (await http.get("/healthz")).status_code == 200
 
-    away.rename(database)
     assert await ready(http)
 
 
@@ -112,12 +112,12 @@ async def test_revocations_that_are_not_followed_are_said(
 
 
 async def test_everything_broken_is_said_line_by_line(
-    limen: Limen, http: httpx2.AsyncClient, settings: Settings
+    limen: Limen, http: httpx2.AsyncClient
 ) -> None:
     limen.features.memory.ring.replace([])
-    settings.database_path.unlink()
 
-    assert await broken_parts(http) == {"database": "unavailable", "keys": "no signing key"}
+    with moved_away(limen):
+        assert await broken_parts(http) == {"database": "unavailable", "keys": "no signing key"}
 
 
 async def test_the_metrics_have_the_promised_names(http: httpx2.AsyncClient, ada: Person) -> None:
@@ -135,7 +135,7 @@ async def test_the_metrics_have_the_promised_names(http: httpx2.AsyncClient, ada
 
 
 async def test_the_metrics_can_be_turned_off(settings: Settings) -> None:
-    quiet = Limen(Settings(data_dir=settings.data_dir, metrics=False), cost=CHEAPEST)
+    quiet = Limen(replace(settings, metrics=False), cost=CHEAPEST)
     transport = httpx2.ASGITransport(standalone.build(quiet))
     async with httpx2.AsyncClient(transport=transport, base_url="http://limen.test") as http:
         assert (await http.get("/metrics")).status_code == 404

@@ -23,9 +23,12 @@ REGISTER = f"{AUTH}/register"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
-        data_dir=tmp_path / "data", signing_algorithm="ES256", register_address_limit=Limit(100, 60)
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        signing_algorithm="ES256",
+        register_address_limit=Limit(100, 60),
     )
 
 

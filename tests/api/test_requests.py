@@ -15,7 +15,7 @@ from limen.settings import Settings
 from tests.conftest import CHEAPEST
 from tests.loopback import Answer, exchange, serving
 from tests.people import AUTH
-from tests.refusals import CANARY, problem, row_counts
+from tests.refusals import CANARY, problem, rows_in_file
 
 ROUTES = [
     ("POST", f"{AUTH}/register"),
@@ -78,12 +78,12 @@ def test_a_body_that_stalls_is_given_up(
     port: int, database: Path, method: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "BODY_SECONDS", 0.2)
-    before = row_counts(database)
+    before = rows_in_file(database)
     answer = send(port, method, path, ["Content-Length: 100"], CANARY.encode())
 
     found = problem(answer.status, answer.headers, answer.body, expected={408})
     assert found["code"] == "body_too_slow"
-    assert row_counts(database) == before
+    assert rows_in_file(database) == before
 
 
 def test_a_body_that_trickles_is_given_up_too(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_a_body_that_trickles_is_given_up_too(port: int, monkeypatch: pytest.Mon
 
 
 def test_a_client_that_leaves_in_the_middle_harms_nobody(port: int, database: Path) -> None:
-    before = row_counts(database)
+    before = rows_in_file(database)
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             connection.sendall(
@@ -117,7 +117,7 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(port: int, database: Pa
             )
 
     assert send(port, "GET", "/readyz", [], b"").status == 200
-    assert row_counts(database) == before
+    assert rows_in_file(database) == before
 
 
 def test_slow_clients_keep_nobody_waiting(port: int) -> None:

@@ -25,9 +25,14 @@ VICTIM = "victim@example.com"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     """Patient, so that a slow machine does not answer 503 to the last of the crowd."""
-    return Settings(data_dir=tmp_path / "data", signing_algorithm="ES256", hash_queue_time=60)
+    return Settings(
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        signing_algorithm="ES256",
+        hash_queue_time=60,
+    )
 
 
 @pytest.mark.parametrize(

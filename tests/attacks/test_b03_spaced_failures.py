@@ -26,10 +26,13 @@ WAITS = [0, 1 / SECOND, 1, 60, 180, 300, WINDOW - 1 / SECOND, WINDOW, WINDOW + 1
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     """The address is no bound here: this is about the account."""
     return Settings(
-        data_dir=tmp_path / "data", signing_algorithm="ES256", login_address_limit=Limit(1000, 1)
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        signing_algorithm="ES256",
+        login_address_limit=Limit(1000, 1),
     )
 
 

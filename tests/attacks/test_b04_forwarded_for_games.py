@@ -96,9 +96,10 @@ def proxies() -> list[str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, proxies: list[str]) -> Settings:
+def settings(tmp_path: Path, database_url: str, proxies: list[str]) -> Settings:
     return Settings(
         data_dir=tmp_path / "data",
+        database_url=database_url,
         signing_algorithm="ES256",
         trusted_proxies=tuple(ip_network(proxy) for proxy in proxies),
         login_address_limit=Limit(5, 900),

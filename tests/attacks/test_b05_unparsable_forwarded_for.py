@@ -84,9 +84,10 @@ def test_a_huge_list_costs_milliseconds() -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
         data_dir=tmp_path / "data",
+        database_url=database_url,
         signing_algorithm="ES256",
         trusted_proxies=(ip_network("10.0.0.0/8"),),
     )

@@ -43,9 +43,12 @@ def test_callers_without_an_address_share_one_bucket(peer: str | None, forwarded
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
-        data_dir=tmp_path / "data", signing_algorithm="ES256", login_address_limit=Limit(5, 900)
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        signing_algorithm="ES256",
+        login_address_limit=Limit(5, 900),
     )
 
 

@@ -20,9 +20,12 @@ VICTIM = "victim@example.com"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
-        data_dir=tmp_path / "data", signing_algorithm="ES256", login_address_limit=Limit(8, 900)
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        signing_algorithm="ES256",
+        login_address_limit=Limit(8, 900),
     )
 
 

@@ -20,9 +20,14 @@ ADA = "ada@example.com"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     """Patient, for a slow machine."""
-    return Settings(data_dir=tmp_path / "data", signing_algorithm="ES256", hash_queue_time=60)
+    return Settings(
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        signing_algorithm="ES256",
+        hash_queue_time=60,
+    )
 
 
 async def test_twenty_simultaneous_correct_sign_ins_all_succeed(

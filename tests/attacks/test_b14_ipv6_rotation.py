@@ -51,9 +51,12 @@ def test_ipv4_neighbours_are_told_apart() -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
-        data_dir=tmp_path / "data", signing_algorithm="ES256", login_address_limit=Limit(5, 900)
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        signing_algorithm="ES256",
+        login_address_limit=Limit(5, 900),
     )
 
 

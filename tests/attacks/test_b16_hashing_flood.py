@@ -23,9 +23,13 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(
-        data_dir=tmp_path / "data", signing_algorithm="ES256", hash_threads=1, hash_queue_time=1
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        signing_algorithm="ES256",
+        hash_threads=1,
+        hash_queue_time=1,
     )
 
 

@@ -17,7 +17,7 @@ from limen.settings import Settings
 from tests.conftest import CHEAPEST
 from tests.loopback import Answer, exchange, request, serving
 from tests.people import AUTH
-from tests.refusals import CANARY, no_echo, problem, row_counts
+from tests.refusals import CANARY, no_echo, problem, rows_in_file
 
 FORM = "Content-Type: application/x-www-form-urlencoded"
 
@@ -66,9 +66,9 @@ def port(database: Path) -> Iterator[int]:
 @pytest.fixture(autouse=True)
 def nothing_is_written(port: int, database: Path) -> Iterator[None]:
     assert request(port, "/readyz").status == 200
-    before = row_counts(database)
+    before = rows_in_file(database)
     yield
-    assert row_counts(database) == before
+    assert rows_in_file(database) == before
 
 
 def by_the_server(answer: Answer) -> bool:

@@ -10,10 +10,11 @@ import time
 import httpx2
 import pytest
 
-from limen.settings import Settings
+from limen.limen import Limen
 from tests.attacks.outside import watched
 from tests.people import AUTH
-from tests.refusals import CANARY, problem, row_counts
+from tests.refusals import CANARY, problem
+from tests.stored import row_counts
 
 pytestmark = pytest.mark.anyio
 
@@ -41,9 +42,9 @@ MEDIA_TYPES = {
 
 @pytest.mark.parametrize("media_type", MEDIA_TYPES.values(), ids=MEDIA_TYPES)
 async def test_multipart_is_refused_unread(
-    http: httpx2.AsyncClient, settings: Settings, media_type: str
+    limen: Limen, http: httpx2.AsyncClient, media_type: str
 ) -> None:
-    before = row_counts(settings.database_path)
+    before = await row_counts(limen)
     for route in ROUTES:
         for body in BODIES.values():
             headers = {"Content-Type": media_type}
@@ -51,7 +52,7 @@ async def test_multipart_is_refused_unread(
             answer = await http.post(f"{AUTH}/{route}", content=body, headers=headers)
             problem(answer.status_code, answer.headers, answer.content, expected={422})
             assert time.perf_counter() - began < 5
-    assert row_counts(settings.database_path) == before
+    assert await row_counts(limen) == before
 
 
 async def test_an_upload_leaves_no_file(http: httpx2.AsyncClient) -> None:

@@ -1,6 +1,6 @@
 """S6, django-oauth-toolkit #1617: the grace let tokens several generations old pass."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
@@ -14,10 +14,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize(("behind", "status"), [(1, 200), (2, 401), (3, 401), (5, 401)])
 async def test_the_grace_is_for_the_last_predecessor_alone(
-    tmp_path: Path, clock: ManualClock, behind: int, status: int
+    settings: Settings, clock: ManualClock, behind: int, status: int
 ) -> None:
-    settings = Settings(data_dir=tmp_path, signing_algorithm="ES256", refresh_reuse_grace=60)
-    async with running(settings, clock) as limen, calling_from(limen, "127.0.0.1") as http:
+    async with (
+        running(replace(settings, refresh_reuse_grace=60), clock) as limen,
+        calling_from(limen, "127.0.0.1") as http,
+    ):
         ada = await somebody(limen, http)
         tokens = [ada.tokens["refresh_token"]]
         for _ in range(5):

@@ -3,6 +3,7 @@
 What changes with time is the version, whose migrations run at start, and the root secret.
 """
 
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -22,7 +23,7 @@ async def test_what_was_dead_stays_dead_across_upgrades_and_secrets(
     settings: Settings, clock: ManualClock
 ) -> None:
     def with_secret(*secrets: str) -> Settings:
-        return Settings(data_dir=settings.data_dir, signing_algorithm="ES256", secret=secrets)
+        return replace(settings, secret=secrets)
 
     async with running(with_secret(OLD), clock) as limen, calling_from(limen, "::1") as http:
         ended = await somebody(limen, http)
@@ -31,7 +32,7 @@ async def test_what_was_dead_stays_dead_across_upgrades_and_secrets(
         used = rotated.tokens["refresh_token"]
         await rotated.refresh()
 
-    migrate(settings.database_path)
+    migrate(settings.database_url)
     for secrets in ([NEW, OLD], [NEW]):
         async with (
             running(with_secret(*secrets), clock) as limen,

@@ -7,17 +7,20 @@ well again without a restart. Nor is a replay forgiven by it.
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
+from limen.database.address import sqlite_path
 from limen.database.schema import sessions
 from limen.errors import DatabaseUnavailable
 from limen.events import Event, Refreshed
 from limen.limen import Limen
 from tests.people import Person
-from tests.stored import moved_away, rows
+from tests.stored import disk_error, moved_away, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -26,12 +29,37 @@ Fault = Callable[[Limen], AbstractAsyncContextManager[None]]
 
 @asynccontextmanager
 async def locked(limen: Limen) -> AsyncIterator[None]:
-    """Another process holds the write lock, and limen waits but a moment for it."""
-    async with _pragma(limen, "busy_timeout", 50, 3000):
-        with closing(sqlite3.connect(limen.features.database.path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+    """Another process holds the lock that a write needs, and limen waits but a moment for it."""
+    path = sqlite_path(limen.settings.database_url)
+    async with _patience(limen):
+        with _locked_tables(limen) if path is None else _locked_file(path):
             yield
-            other.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def _patience(limen: Limen) -> AsyncIterator[None]:
+    """Wait for locks but a moment."""
+    if sqlite_path(limen.settings.database_url):
+        async with _pragma(limen, "busy_timeout", 50, 3000):
+            yield
+    else:
+        with _at_begin(limen, "SET LOCAL lock_timeout = '50ms'"):
+            yield
+
+
+@contextmanager
+def _locked_file(path: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def _locked_tables(limen: Limen) -> Iterator[None]:
+    with psycopg.connect(limen.settings.database_url) as other:
+        other.execute("LOCK TABLE sessions, revocation_counter IN EXCLUSIVE MODE")
+        yield
 
 
 @asynccontextmanager
@@ -42,8 +70,12 @@ async def gone(limen: Limen) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def read_only(limen: Limen) -> AsyncIterator[None]:
-    async with _pragma(limen, "query_only", 1, 0):
-        yield
+    if sqlite_path(limen.settings.database_url):
+        async with _pragma(limen, "query_only", 1, 0):
+            yield
+    else:
+        with _at_begin(limen, "SET TRANSACTION READ ONLY"):
+            yield
 
 
 @asynccontextmanager
@@ -75,10 +107,16 @@ FAULTS: dict[str, Fault] = {
     "locked": locked,
     "moved away": gone,
     "read-only": read_only,
-    "disk full": full,
     "failing": broken,
     "failing at commit": broken_at_commit,
 }
+ON_BOTH = [(kind, fault) for kind in ("sqlite", "postgresql") for fault in FAULTS.values()]
+faults_but_a_full_disk = pytest.mark.parametrize(
+    ("database_url", "fault"), ON_BOTH, indirect=["database_url"]
+)
+faults = pytest.mark.parametrize(
+    ("database_url", "fault"), [*ON_BOTH, ("sqlite", full)], indirect=["database_url"]
+)
 
 
 @asynccontextmanager
@@ -107,9 +145,24 @@ async def _fill(limen: Limen) -> None:
 
 
 @contextmanager
+def _at_begin(limen: Limen, statement: str) -> Iterator[None]:
+    """Run a statement at the start of every transaction that writes."""
+
+    def run(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+    engine = limen.features.database._writer.sync_engine
+    event.listen(engine, "begin", run)
+    try:
+        yield
+    finally:
+        event.remove(engine, "begin", run)
+
+
+@contextmanager
 def _failing(limen: Limen, step: str) -> Iterator[None]:
     def fail(*_: object) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
+        raise disk_error(limen)
 
     engine = limen.features.database._writer.sync_engine
     event.listen(engine, step, fail)
@@ -124,11 +177,7 @@ def assert_503(answer: httpx2.Response) -> None:
     assert int(answer.headers["Retry-After"]) > 0
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [FAULTS[name] for name in FAULTS if name != "disk full"],
-    ids=[n for n in FAULTS if n != "disk full"],
-)
+@faults_but_a_full_disk
 @pytest.mark.parametrize("key", [None, "retry-key-of-ada"], ids=["bare", "keyed"])
 async def test_a_refresh_that_cannot_be_decided_is_503_and_costs_nothing(
     limen: Limen, ada: Person, happened: list[Event], fault: Fault, key: str | None
@@ -143,7 +192,7 @@ async def test_a_refresh_that_cannot_be_decided_is_503_and_costs_nothing(
     assert (await ada.refresh()).status_code == 200
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@faults
 async def test_a_replay_that_cannot_be_remembered_is_503_and_caught_the_next_time(
     limen: Limen, ada: Person, fault: Fault
 ) -> None:
@@ -160,7 +209,7 @@ async def test_a_replay_that_cannot_be_remembered_is_503_and_caught_the_next_tim
     assert (await ada.me()).status_code == 401
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@faults
 async def test_a_logout_that_cannot_be_remembered_is_503_and_ends_nothing(
     limen: Limen, ada: Person, fault: Fault
 ) -> None:

@@ -68,12 +68,18 @@ def other_secret(data: Path) -> None:
 BROKEN_DATA: dict[str, Callable[[Path], Any]] = {
     "a secret that everybody may read": open_secret,
     "a short secret": short_secret,
-    "a file that is no database": no_database,
     "the secret lost": other_secret,
 }
 
 
-@pytest.mark.parametrize("damage", BROKEN_DATA.values(), ids=BROKEN_DATA)
+@pytest.mark.parametrize(
+    ("database_url", "damage"),
+    [
+        *((kind, damage) for kind in ("sqlite", "postgresql") for damage in BROKEN_DATA.values()),
+        ("sqlite", no_database),
+    ],
+    indirect=["database_url"],
+)
 async def test_a_damaged_data_directory_does_not_start_and_lets_nobody_in(
     settings: Settings, clock: ManualClock, damage: Callable[[Path], Any]
 ) -> None:

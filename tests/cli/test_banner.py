@@ -10,12 +10,20 @@ from limen.cli.banner import Banner
 from limen.cli.server import announce
 from limen.settings import Settings
 from limen.telemetry.redaction import redact_member
+from tests.conftest import on_postgresql, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
 LOOPBACK = ("127.0.0.1", 8000)
 
 
+@on_postgresql
+async def test_on_postgresql_it_names_the_database(limen: Limen) -> None:
+    data = Banner.of(limen, LOOPBACK).data
+    assert data == limen.settings.database_url.replace("limen@", "")
+
+
+@on_sqlite
 async def test_it_names_the_places(limen: Limen, tmp_path: Path) -> None:
     lines = Banner.of(limen, LOOPBACK).lines()
     said = dict(

@@ -47,7 +47,7 @@ def test_good_settings_exit_with_0_and_make_nothing(call: Call, data: Path) -> N
         ("LIMEN_SECRET", "changeme"),
         ("LIMEN_PUBLIC_URL", "http://login.example.com"),
         ("LIMEN_LOGIN_LIMT", "5 per 15m"),
-        ("LIMEN_DATABASE_URL", "postgresql://somebody:hunter2@db/limen"),
+        ("LIMEN_DATABASE_URL", "postgresql://somebody:hunter2@db"),
     ],
 )
 def test_a_mistake_exits_with_78_and_names_the_variable_in_one_line(

@@ -49,3 +49,14 @@ def test_a_shell_without_the_servers_settings_changes_no_key(
 
     assert call(*words, stdin="no token").exit_code == 0
     assert call("keys", "list", "--json").stdout == before
+
+
+def test_a_rotation_keeps_the_algorithm_whatever_the_shell_lacks(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("users", "create", "ada@example.com", stdin=PASSWORD)
+    monkeypatch.delenv("LIMEN_SIGNING_ALGORITHM")
+    call("keys", "rotate")
+
+    algorithms = [key["algorithm"] for key in json.loads(call("keys", "list", "--json").stdout)]
+    assert algorithms == ["ES256", "ES256"]

@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx2
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -27,6 +28,7 @@ from limen.refresh import Outcome
 from limen.settings import Settings
 from tests.clock import ManualClock
 from tests.people import Person, calling_from, somebody
+from tests.postgresql import Databases
 from tests.rotation_model import Row, decide
 from tests.running import running
 from tests.stored import rows
@@ -68,7 +70,10 @@ class LoginOverHttp(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.directory = Path(tempfile.mkdtemp())
-        self.settings = Settings(data_dir=self.directory, signing_algorithm="ES256")
+        self.data = contextlib.ExitStack()
+        self.settings = Settings(
+            data_dir=self.directory, database_url=self.database(), signing_algorithm="ES256"
+        )
         self.clock = ManualClock()
         self.clock.now -= self.clock.now % SECOND
         self.accounts: list[Account] = []
@@ -76,6 +81,10 @@ class LoginOverHttp(RuleBasedStateMachine):
         self.limen: Limen
         self.http: httpx2.AsyncClient
         self.run(self.start())
+
+    def database(self) -> str:
+        """The URL of an empty database."""
+        return f"sqlite:///{self.directory}/limen.db"
 
     def run(self, step: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(step)
@@ -89,6 +98,7 @@ class LoginOverHttp(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.stack.aclose())
         self.loop.close()
+        self.data.close()
         shutil.rmtree(self.directory)
 
     @initialize()
@@ -225,9 +235,24 @@ class LoginOverHttp(RuleBasedStateMachine):
         assert pair["refresh_expires_in"] == session.expires_at[row.gen] - now
 
 
-TestLoginOverHttp = LoginOverHttp.TestCase
-TestLoginOverHttp.settings = settings(
-    max_examples=20,
+class LoginOverHttpOnPostgreSQL(LoginOverHttp):
+    """The same on PostgreSQL."""
+
+    databases: ClassVar[Databases]
+
+    def database(self) -> str:
+        return self.data.enter_context(self.databases.migrated())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def databases(postgresql: Databases) -> None:
+    LoginOverHttpOnPostgreSQL.databases = postgresql
+
+
+TestOnSQLite = LoginOverHttp.TestCase
+TestOnPostgreSQL = LoginOverHttpOnPostgreSQL.TestCase
+TestOnSQLite.settings = TestOnPostgreSQL.settings = settings(
+    max_examples=15,
     stateful_step_count=30,
     deadline=None,
     derandomize=False,

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from typing import Any, Self
 
 from limen import __version__
+from limen.database.address import place, sqlite_path
 from limen.limen import Limen
 from limen.settings import Settings
 
@@ -15,7 +16,7 @@ class Banner:
 
     url: str
     docs: str | None
-    data_dir: str
+    data: str
     root_key_at: str
     issuer: str | None
     development_only: tuple[str, ...]
@@ -28,7 +29,7 @@ class Banner:
         return cls(
             url=url,
             docs=f"{url}/docs" if settings.docs else None,
-            data_dir=str(settings.data_dir.absolute()),
+            data=_data(settings),
             root_key_at="LIMEN_SECRET" if path is None else str(path.absolute()),
             issuer=None if settings.public_url == url else settings.public_url,
             development_only=tuple(_development_only(settings, address)),
@@ -43,7 +44,7 @@ class Banner:
         rows = {
             "URL": self.url,
             "Docs": self.docs,
-            "Data": self.data_dir,
+            "Data": self.data,
             "Secret": f"{self.root_key_at} (keep a copy apart from the data)",
             "Issuer": self.issuer,
         }
@@ -53,6 +54,12 @@ class Banner:
             lines += ["", "  For development only:"]
             lines += [f"  - {point}" for point in self.development_only]
         return [*lines, ""]
+
+
+def _data(settings: Settings) -> str:
+    if sqlite_path(settings.database_url) is None:
+        return place(settings.database_url)
+    return str(settings.data_dir.absolute())
 
 
 def _url(address: tuple[Any, ...]) -> str:

@@ -14,18 +14,22 @@ import shutil
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from sqlalchemy import func, select
 
 from limen.cli.commands import in_its_own_words
+from limen.cli.findings import Check
 from limen.cli.output import moment
+from limen.cli.postgresql import of_postgresql
 from limen.clock import SECOND, system_clock
+from limen.database.address import sqlite_path, without_password
 from limen.database.engine import Database
 from limen.database.migrate import needed_revision
 from limen.database.schema import accounts, rate_limits, revocations, sessions, signing_keys
+from limen.database.sqlite import SQLite
 from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.events import Events
+from limen.features import database_of
 from limen.keys import KeyRing, SigningKeys
 from limen.revocation import RevocationLog
 from limen.secret import FILE_NAME, RootSecret
@@ -51,14 +55,6 @@ NOT_BEFORE = 1_767_225_600 * SECOND  # 2026: limen is younger than that
 _FULL = 2
 
 
-class Check(NamedTuple):
-    """One check. `says` is one line."""
-
-    name: str
-    verdict: Literal["ok", "warning", "failed"]
-    says: str
-
-
 def examine() -> list[Check]:
     """Return every check that could be made."""
     try:
@@ -69,13 +65,15 @@ def examine() -> list[Check]:
         Check("settings", "ok", "all values are good"),
         _public_url(settings),
         _trusted_proxies(settings),
-        _data_dir(settings.data_dir),
     ]
+    if uses_directory := sqlite_path(settings.database_url) is not None or settings.secret is None:
+        checks.append(_data_dir(settings.data_dir))
     secret, check = _secret(settings)
     checks.append(check)
-    if settings.data_dir.is_dir():
+    if uses_directory and settings.data_dir.is_dir():
         checks.append(_disk_space(settings.data_dir))
-    if not settings.database_path.exists():
+    path = sqlite_path(settings.database_url)
+    if path is not None and not path.exists():
         return [*checks, Check("database", "failed", "there is none yet: 'limen serve' makes it")]
     return checks + asyncio.run(_of_the_database(settings, secret))
 
@@ -132,8 +130,11 @@ def _disk_space(path: Path) -> Check:
 
 
 async def _of_the_database(settings: Settings, secret: RootSecret | None) -> list[Check]:
-    database = Database(settings.database_path, Events())
-    checks = []
+    checks: list[Check] = []
+    try:
+        database = database_of(settings, Events())
+    except ConfigurationError as error:
+        return [Check("database", "failed", error.detail)]
     try:
         async for check in _database_checks(database, settings, secret):
             checks.append(check)  # noqa: PERF401  what was found before an error is kept
@@ -148,9 +149,13 @@ async def _database_checks(
     database: Database, settings: Settings, secret: RootSecret | None
 ) -> AsyncIterator[Check]:
     schema = await _schema(database)
-    yield Check("database", "ok", str(database.path.absolute()))
+    yield Check("database", "ok", without_password(settings.database_url))
     yield schema
-    yield await _journal(database)
+    if isinstance(database, SQLite):
+        yield await _journal(database)
+    else:
+        async for check in of_postgresql(database, settings):
+            yield check
     if schema.verdict == "failed":
         return
     if secret is not None:
@@ -165,6 +170,8 @@ async def _database_checks(
 
 async def _schema(database: Database) -> Check:
     found, needed = await database.revision(), needed_revision()
+    if found is None:
+        return Check("schema", "failed", "there is none yet: 'limen migrate' makes it")
     if found == needed:
         return Check("schema", "ok", f"revision {found}")
     return Check("schema", "failed", f"revision {found}, {needed} is needed: 'limen migrate'")

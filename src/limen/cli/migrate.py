@@ -4,6 +4,7 @@ import click
 
 from limen.cli.commands import FAILED, Command
 from limen.cli.output import show
+from limen.database.address import sqlite_path, without_password
 from limen.settings import Settings
 
 
@@ -12,13 +13,15 @@ from limen.settings import Settings
 def migrate(only_status: bool, as_json: bool) -> None:
     """Bring the database to the shape that this version of limen needs.
 
-    'limen serve' does so by itself at every start.
+    On SQLite, 'limen serve' does so by itself at every start. On PostgreSQL it refuses to start
+    until this was done, because other machines may still run the version before.
     """
     from limen.database import migrate as database  # noqa: PLC0415  loads Alembic
 
-    path = Settings.from_environment().database_path
-    before = database.status(path) if only_status else database.migrate(path)
-    document = {"before": before.current, "needed": before.needed, "database": str(path)}
+    url = Settings.from_environment().database_url
+    before = database.status(url) if only_status else database.migrate(url)
+    shown = {"database": str(sqlite_path(url) or without_password(url))}
+    document = {"before": before.current, "needed": before.needed, **shown}
     if before.is_current:
         show(document, [f"The database is at revision {before.needed}."], as_json=as_json)
         return

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from limen.clock import system_clock
+from limen.database.address import sqlite_path
 from limen.errors import ConfigurationError
 from limen.events import Events
 from limen.settings import Settings
@@ -30,6 +31,7 @@ def run(
 
     Raises:
         ConfigurationError: There is no database, or it or the secret cannot be used.
+        SchemaOutdated: It is PostgreSQL, and `limen migrate` has to be run first.
         DatabaseUnavailable: The database cannot be opened.
     """
     if not may_create:
@@ -38,15 +40,16 @@ def run(
 
 
 def require_database(settings: Settings) -> None:
-    """Refuse to go on where no database has been made.
+    """Refuse to go on where no SQLite file has been made; of PostgreSQL, opening it asks that.
 
     Raises:
         ConfigurationError: There is none.
     """
-    if not settings.database_path.exists():
+    path = sqlite_path(settings.database_url)
+    if path is not None and not path.exists():
         raise ConfigurationError(
             "LIMEN_DATA_DIR",
-            f"there is no database at {settings.database_path.absolute()}; "
+            f"there is no database at {path.absolute()}; "
             "'limen serve' and 'limen users create' make one",
             "the data directory of your server",
         )

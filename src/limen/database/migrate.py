@@ -1,9 +1,10 @@
 """Bringing the tables to the shape this version of limen needs.
 
 The migrations ship in the wheel. On SQLite they run at start: whoever upgrades limen upgrades the
-file. They run in one immediate transaction, so that of two processes that start at once one
-migrates and the other finds it done, and a migration that fails leaves the file as it was. Where
-nothing is to be done, nothing is locked.
+file. On PostgreSQL an operator runs them, because other machines may still run the version before.
+They run in one transaction that keeps other migrations out (an immediate one, an advisory lock), so
+that of two that start at once one migrates and the other finds it done, and a migration that fails
+leaves the database as it was. Where nothing is to be done, nothing is locked.
 """
 
 import sqlite3
@@ -19,17 +20,22 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, create_engine, event, pool
+from sqlalchemy import Connection, Engine, create_engine, event, pool
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
 
+from limen.database.address import sqlite_path
+from limen.database.driver import require_psycopg
 from limen.errors import ConfigurationError, DatabaseUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-# How long a start waits for another process's lock, and how often it asks.
+# How long a migration waits for the database, or for another migration, and how often it asks.
 LOCK_SECONDS = 10
 LOCK_PAUSE = 0.02
+
+# "limen" in ASCII: the name of the lock among the database's advisory locks.
+ADVISORY_LOCK = 0x6C696D656E
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +50,19 @@ class SchemaStatus:
         return self.current == self.needed
 
 
-def migrate(path: Path) -> SchemaStatus:
-    """Create or upgrade the database at `path`; return what it had before and what it has now.
+def migrate(url: str) -> SchemaStatus:
+    """Create or upgrade the database; return what it had before and what it has now.
 
     Raises:
         ConfigurationError: The file is no database, or is a newer limen's.
         DatabaseUnavailable: It cannot be opened or written, or stays locked.
     """
-    if (found := status(path)).is_current:
+    if (found := status(url)).is_current:
         return found
-    _make_file(path)
-    _use_wal(path)  # before there are tables, and so before anybody opens it to work
-    with _connection(path, begin="BEGIN IMMEDIATE") as connection:
+    if (path := sqlite_path(url)) is not None:
+        _make_file(path)
+        _use_wal(path)  # before there are tables, and so before anybody opens it to work
+    with _connection(url, alone=True) as connection:
         before = _status(connection)
         if not before.is_current:
             config = _config()
@@ -64,16 +71,17 @@ def migrate(path: Path) -> SchemaStatus:
     return before
 
 
-def status(path: Path) -> SchemaStatus:
-    """Compare the database at `path`, which need not exist, with what this version needs.
+def status(url: str) -> SchemaStatus:
+    """Compare the database, whose file need not exist, with what this version needs.
 
     Raises:
         ConfigurationError: The file is no database.
         DatabaseUnavailable: It cannot be opened.
     """
-    if not path.exists():
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
         return SchemaStatus(None, needed_revision())
-    with _connection(path) as connection:
+    with _connection(url) as connection:
         return _status(connection)
 
 
@@ -125,13 +133,9 @@ def _config() -> Config:
 
 
 @contextmanager
-def _connection(path: Path, *, begin: str = "BEGIN") -> Iterator[Connection]:
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        poolclass=pool.NullPool,
-        connect_args={"isolation_level": None, "timeout": LOCK_SECONDS},
-    )
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+def _connection(url: str, *, alone: bool = False) -> Iterator[Connection]:
+    path = sqlite_path(url)
+    engine = _postgresql(url, alone=alone) if path is None else _sqlite(path, alone=alone)
     try:
         with engine.begin() as connection:
             yield connection
@@ -149,3 +153,29 @@ def _connection(path: Path, *, begin: str = "BEGIN") -> Iterator[Connection]:
         raise ConfigurationError(
             "LIMEN_DATABASE_URL", "the file is no SQLite database", "sqlite:////srv/limen/limen.db"
         ) from None
+
+
+def _sqlite(path: Path, *, alone: bool) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=pool.NullPool,
+        connect_args={"isolation_level": None, "timeout": LOCK_SECONDS},
+    )
+    begin = "BEGIN IMMEDIATE" if alone else "BEGIN"
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _postgresql(url: str, *, alone: bool) -> Engine:
+    require_psycopg(url)
+    import psycopg  # noqa: PLC0415  only limen[postgres] has it
+
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(url, connect_timeout=LOCK_SECONDS),
+        poolclass=pool.NullPool,
+    )
+    if alone:
+        lock = f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(lock))
+    return engine

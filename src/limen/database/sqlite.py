@@ -1,0 +1,121 @@
+"""SQLite as it must be run for a login.
+
+    WAL                   readers never wait for the writer
+    BEGIN IMMEDIATE       a write transaction takes its lock at its start; one that began as a
+                          reader would fail with "database is locked", whatever the busy timeout
+    one writer            writes of this process queue in order instead of polling for the lock
+    synchronous=FULL      what was acknowledged survives a power cut
+    mode=rw               a database that has gone is an error, never a new empty one
+
+A file that was moved away or replaced is noticed at the next use: acknowledging writes into a
+file that no path leads to would lose them.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiosqlite
+from sqlalchemy import Connection, Table, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+
+from limen.database.engine import Database
+from limen.events import Events
+
+# How long a statement waits for another process's write lock, and a task for its turn.
+BUSY_SECONDS = 3.0
+READERS = 4
+
+_PRAGMAS = {
+    "journal_mode": "WAL",
+    "synchronous": "FULL",
+    "foreign_keys": "ON",
+    "busy_timeout": int(BUSY_SECONDS * 1000),
+}
+
+
+class SQLite(Database):
+    """An open SQLite file: one connection that writes, a few that read."""
+
+    def __init__(self, path: Path, events: Events) -> None:
+        self.path = path
+        writer, reader = self._engine(connections=1), self._engine(connections=READERS)
+        event.listen(writer.sync_engine, "begin", _begin_immediate)
+        event.listen(reader.sync_engine, "connect", _refuse_writes)
+        super().__init__(writer, reader, events, failures=(sqlite3.Error,))
+
+    def insert(self, table: Table) -> Any:
+        return insert(table)
+
+    def _engine(self, *, connections: int) -> AsyncEngine:
+        engine = create_async_engine(
+            "sqlite+aiosqlite://",
+            async_creator=self._connect,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=connections,
+            max_overflow=0,
+            hide_parameters=True,
+            pool_timeout=BUSY_SECONDS,
+        )
+        event.listen(engine.sync_engine, "connect", self._remember_file)
+        event.listen(engine.sync_engine, "checkout", self._require_same_file)
+        return engine
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(
+            f"file:{quote(str(self.path))}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            factory=_Connection,
+        )
+        try:
+            for name, value in _PRAGMAS.items():
+                await connection.execute(f"PRAGMA {name}={value}")
+        except BaseException:
+            await connection.close()  # its thread would keep the process alive
+            raise
+        return connection
+
+    def _remember_file(self, _connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        entry.info["file"] = self._file()
+
+    def _require_same_file(
+        self, _connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object
+    ) -> None:
+        if entry.info["file"] != self._file():
+            raise DisconnectionError("the database file was moved or replaced")
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+class _Connection(sqlite3.Connection):
+    """Gives its lock back when it is closed.
+
+    SQLite keeps a closed connection, with its transaction, until its last statement is forgotten;
+    the statement of a task that was cancelled is held until the garbage collector comes by.
+    """
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _refuse_writes(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
+    cursor.close()
