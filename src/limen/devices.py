@@ -4,7 +4,8 @@ A successful sign-in hands its device a token that says "somebody who knew this 
 used this device". Later attempts that present it are counted apart from everybody else's, five
 for this device alone, so strangers who use up the account's attempts do not use up its owner's.
 The token proves nothing else and opens nothing: without the right password it is worth five
-guesses, and only for the account it was made for (OWASP, "device cookies").
+guesses a window, and only for the account it was made for (OWASP, "device cookies"). It does not
+end with the password.
 
     1795000000.uQ3v….4nZ1…    when it was made, which device, and a MAC over both and the account
 

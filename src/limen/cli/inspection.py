@@ -1,8 +1,8 @@
 """What can be said about a token: what it claims, who signed it, and whether limen would take it.
 
 The verdict is that of the code which judges tokens in earnest: the verifier for access tokens, the
-seal and the session's row for refresh tokens. Nothing is written, so that a refresh token looked
-at is not a refresh token used.
+seal and the session's row for refresh tokens. No session is written to, so that a refresh
+token looked at is not a refresh token used.
 """
 
 import json
