@@ -37,16 +37,19 @@ _OPTIONS = {
 
 
 class PostgreSQLServer:
-    """A running server; `url` names its maintenance database."""
+    """A running server; `url` names its maintenance database.
 
-    def __init__(self, home: Path, *, durable: bool = True, **options: str) -> None:
+    `programs` are those of another server here, as copying them takes a while.
+    """
+
+    def __init__(self, home: Path, *, durable: bool = True, programs: Path | None = None) -> None:
         self.home = home
-        self.programs = _readable_programs(home)
+        self.programs = programs or _readable_programs(home)
         self.data = home / "data"
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
         self.url = f"postgresql://limen@127.0.0.1:{self.port}/postgres"
-        self._options = {**_OPTIONS, **({} if durable else {"fsync": "off"}), **options}
+        self._options = {**_OPTIONS, **({} if durable else {"fsync": "off"})}
         self._process: subprocess.Popen[bytes] | None = None
         _own(self.data)
 
@@ -54,6 +57,13 @@ class PostgreSQLServer:
         """Make an empty cluster."""
         form = ["-U", "limen", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         self.run("initdb", "-D", str(self.data), *form)
+
+    def copy_from(self, primary: "PostgreSQLServer") -> None:
+        """Make the cluster a copy of another server's, which follows it as a standby."""
+        shutil.rmtree(self.data)
+        _own(self.data)
+        form = ["-R", "-X", "stream", "--checkpoint=fast", "--no-sync"]
+        self.run("pg_basebackup", "-D", str(self.data), "-d", primary.url, *form)
 
     def run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs to its end, as the server's user."""
@@ -91,6 +101,14 @@ class PostgreSQLServer:
         self._process = None
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
+    def ask(self, *statements: str) -> Any:
+        """Run statements, each in a transaction of its own; give the first value of the last."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for statement in statements:
+                answer = connection.execute(statement.encode())
+            row = answer.fetchone() if answer.description else None
+        return row[0] if row else None
+
     def _wait(self) -> None:
         deadline = time.monotonic() + SECONDS
         while True:
@@ -120,11 +138,11 @@ class PostgreSQLServer:
 
 
 @contextmanager
-def a_server(*, durable: bool = True, **options: str) -> Iterator[PostgreSQLServer]:
+def a_server(*, durable: bool = True) -> Iterator[PostgreSQLServer]:
     """Start a server with an empty cluster for the length of the block."""
     home = Path(tempfile.mkdtemp(prefix="limen-postgresql-"))
     home.chmod(0o755)
-    server = PostgreSQLServer(home, durable=durable, **options)
+    server = PostgreSQLServer(home, durable=durable)
     try:
         server.initialise()
         server.start()

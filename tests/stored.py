@@ -48,6 +48,11 @@ async def everything(limen: Limen) -> bytes:
     return b"\n".join(one if isinstance(one, bytes) else str(one).encode() for one in values)
 
 
+def age(limen: Limen, seconds: float) -> None:
+    """Let the memory of revocations be so many seconds older than it is."""
+    limen._memory.revocations.synced(ago=seconds)
+
+
 def disk_error(limen: Limen) -> Exception:
     """Return an error as the driver of this database would raise it."""
     return limen.features.database._failures[-1]("disk I/O error")

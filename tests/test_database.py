@@ -62,8 +62,8 @@ async def database(
 
 
 @contextmanager
-def another_process(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+def another_process(path: Path, timeout: float = 0) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=timeout)) as connection:
         yield connection
 
 
@@ -95,8 +95,9 @@ async def test_every_connection_has_the_pragmas(path: Path) -> None:
         "foreign_keys": 1,
         "busy_timeout": 3000,
     }
+    writing = {**expected, "query_only": 0, "busy_timeout": 0}  # it polls for the lock itself
     try:
-        assert await pragmas(database, write=True) == {**expected, "query_only": 0}
+        assert await pragmas(database, write=True) == writing
         readings = await asyncio.gather(*(pragmas(database, write=False) for _ in range(4)))
         assert readings == [{**expected, "query_only": 1}] * 4
     finally:
@@ -124,6 +125,38 @@ async def test_writers_go_one_after_the_other(database: Database) -> None:
     seen = await asyncio.gather(*(count_up(database) for _ in range(40)))
 
     assert sorted(seen) == list(range(1, 41))
+
+
+async def test_a_process_that_writes_all_the_time_starves_nobody(
+    database: Database, path: Path
+) -> None:
+    stop = threading.Event()
+
+    def hog() -> int:
+        with another_process(path, timeout=10) as other:
+            written = 0
+            while not stop.is_set():
+                other.execute("BEGIN IMMEDIATE")
+                other.execute(COUNT_UP)
+                time.sleep(0.005)
+                other.execute("COMMIT")
+                time.sleep(0.001)  # as long as a process of ours takes to begin its next write
+                written += 1
+            return written
+
+    hogging = asyncio.get_running_loop().run_in_executor(None, hog)
+    took = []
+    try:
+        for _ in range(20):
+            began = time.monotonic()
+            await count_up(database)
+            took.append(time.monotonic() - began)
+    finally:
+        stop.set()
+    others = await hogging
+
+    print(f"{others} writes of another process beside 20; waited {max(took) * 1000:.0f} ms at most")
+    assert others > 0
 
 
 async def test_a_block_that_raises_has_written_nothing(database: Database) -> None:

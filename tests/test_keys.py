@@ -15,10 +15,11 @@ from limen.events import Event, KeyCreated
 from limen.keys import MARGIN, PUBLISHED_BEFORE_SIGNING
 from limen.limen import Limen
 from limen.settings import Settings
+from limen.verify.errors import InvalidToken, RevocationsStale
 from tests.clock import ManualClock
 from tests.people import Person, calling_from, somebody
 from tests.running import running
-from tests.stored import everything, rows
+from tests.stored import everything, moved_away, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -209,6 +210,65 @@ async def test_a_sealed_key_is_of_no_use_under_another_kid(
     with pytest.raises(ConfigurationError):
         async with running(settings, clock):
             pass
+
+
+async def test_in_an_emergency_a_new_key_signs_and_all_others_are_refused_everywhere_at_once(
+    limen: Limen, twin: Limen, ada: Person
+) -> None:
+    await limen.features.keys.rotate()  # so that there is a key that would sign next
+    leaked = ada.tokens["access_token"]
+    made = await twin.features.keys.rotate(emergency=True)
+    for worker in (limen, twin):
+        await worker.features.follow()
+        with pytest.raises(InvalidToken, match="key that is not known"):
+            await worker.verifier.verify(leaked)
+        assert published(worker) == [made.kid]
+        assert states(worker).count("retired") == 2
+
+    assert (await ada.refresh()).status_code == 200  # nobody is signed out
+    assert kid(ada) == made.kid
+    for worker in (limen, twin):
+        assert (await worker.verifier.verify(ada.tokens["access_token"])).user_id == ada.user_id
+
+
+async def test_a_key_that_was_to_sign_next_never_does_after_an_emergency(
+    limen: Limen, ada: Person, clock: ManualClock
+) -> None:
+    await limen.features.keys.rotate()
+    clock.tick(1)
+    made = await limen.features.keys.rotate(emergency=True)
+    await limen.features.follow()
+    clock.tick(PUBLISHED_BEFORE_SIGNING / SECOND + 1)
+
+    await ada.sign_in()
+    assert kid(ada) == made.kid
+    assert (await ada.me()).status_code == 200
+
+
+async def test_a_token_of_a_key_that_was_not_heard_of_yet_waits_for_the_keys_to_be_read(
+    limen: Limen, twin: Limen, ada: Person
+) -> None:
+    """Its worker may have made the key a moment ago: refusing it would be wrong."""
+    await limen.features.keys.rotate(emergency=True)
+    await limen.features.follow()
+    await ada.sign_in()
+    twin._memory.ring.replace(key for key in twin._memory.ring.all if key.kid != kid(ada))
+    twin.features._keys_announced = True  # as when the announcement has only just come
+
+    assert (await twin.verifier.verify(ada.tokens["access_token"])).user_id == ada.user_id
+
+
+async def test_a_key_nobody_has_is_refused_when_that_is_certain_and_503_until_then(
+    limen: Limen, ada: Person
+) -> None:
+    forged = jwt.encode({}, "x" * 32, algorithm="HS256", headers={"typ": "at+jwt", "kid": "none"})
+
+    with pytest.raises(InvalidToken, match="key that is not known"):
+        await limen.verifier.verify(forged)
+    with moved_away(limen), pytest.raises(RevocationsStale):
+        await limen.verifier.verify(forged)
+    answer = await ada.me(forged)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
 
 
 async def test_a_clock_that_is_set_back_leaves_a_key_to_sign_with(

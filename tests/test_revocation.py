@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import sqlite3
-import time
 from contextlib import closing, suppress
 
 import pytest
@@ -14,6 +13,7 @@ from limen.database.address import sqlite_path
 from limen.database.schema import revocations
 from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.limen import Limen
+from limen.revocation import MARGIN
 from limen.settings import Settings
 from limen.verify.errors import RevocationsStale
 from limen.verify.revocations import BOUND_SECONDS
@@ -23,7 +23,7 @@ from tests.conftest import on_sqlite
 from tests.crowds import until
 from tests.people import Person, calling_from, somebody
 from tests.running import running
-from tests.stored import disk_error, moved_away, rows
+from tests.stored import age, disk_error, moved_away, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +79,7 @@ async def test_an_entry_goes_when_no_token_needs_it_and_not_before(
     await ada.log_out()
 
     kept = []
-    for seconds in (1800, 59, 1):  # the life of an access token, and the margin for late clocks
+    for seconds in (1800, MARGIN - 1, 1):  # the life of an access token, and then the margin
         clock.tick(seconds)
         await limen.features.keep_house()
         kept.append([entry.kind for entry in await rows(limen, revocations)].count("session"))
@@ -130,11 +130,6 @@ async def test_the_shorter_log_of_a_restored_database_is_followed_from_its_begin
 
     assert (await eve.me()).status_code == 401
     assert (await ada.me()).status_code == 401  # what this process knew, it knows
-
-
-def age(limen: Limen, seconds: float) -> None:
-    """Let the memory of revocations be so many seconds older than it is."""
-    limen._memory.revocations._synced_at = time.monotonic() - seconds
 
 
 async def test_a_stale_memory_is_503_never_401_and_recovers_by_itself(

@@ -3,20 +3,33 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from sqlalchemy import Table, event, insert, update
 
 from limen.clock import SECOND
-from limen.database.schema import accounts, rate_limits, revocations, sessions, signing_keys
+from limen.database.schema import (
+    accounts,
+    rate_limits,
+    revocations,
+    sessions,
+    signing_keys,
+    sweeps,
+)
 from limen.database.sqlite import BUSY_SECONDS
 from limen.errors import DatabaseUnavailable
 from limen.events import Event, Swept
+from limen.features import HOUSEKEEPING_SECONDS
 from limen.limen import Limen
-from limen.sweep import BATCH
+from limen.revocation import MARGIN
+from limen.settings import Settings
+from limen.sweep import BATCH, LEASE, ROUND, Waiting
 from tests.clock import ManualClock
+from tests.conftest import on_postgresql
 from tests.people import PASSWORD, Person, attempt, calling_from, guess
+from tests.running import running
 from tests.stored import moved_away, rows
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +102,7 @@ async def test_a_revocation_is_kept_as_long_as_a_token_needs_it(
     await limen.features.sweep.once()
     assert "session" in {row.kind for row in await rows(limen, revocations)}
 
-    clock.tick(60)
+    clock.tick(MARGIN)
     await limen.features.sweep.once()
     assert await rows(limen, revocations) == []
 
@@ -233,3 +246,157 @@ async def test_without_the_database_a_sweep_fails_and_the_next_one_does_its_work
         await limen.features.sweep.once()
 
     assert await limen.features.sweep.once() == 1
+
+
+# One worker of many sweeps, piece by piece.
+
+LEASE_SECONDS = LEASE / SECOND
+
+
+async def put_expired(limen: Limen, clock: ManualClock, *names: str) -> None:
+    await put(limen, rate_limits, [bucket_row(name, clock()) for name in names])
+
+
+async def test_of_many_that_keep_house_at_once_one_sweeps(
+    settings: Settings, clock: ManualClock
+) -> None:
+    async with AsyncExitStack() as stack:
+        happened: list[list[Event]] = [[] for _ in range(6)]
+        limens = [
+            await stack.enter_async_context(running(settings, clock, events.append))
+            for events in happened
+        ]
+        await put_expired(limens[0], clock, *(f"b{n:05d}" for n in range(2 * BATCH)))
+        for events in happened:
+            events.clear()
+        await asyncio.gather(*(limen.features.keep_house() for limen in limens))
+
+        assert [events for events in happened if events] == [[Swept("rate_limits", 2 * BATCH)]]
+        assert len({row.holder for row in await rows(limens[0], sweeps)}) == 1
+
+
+async def test_whoever_sweeps_goes_on_with_it(
+    limen: Limen, twin: Limen, clock: ManualClock
+) -> None:
+    for number in range(10):
+        await put_expired(limen, clock, f"b{number}")
+        assert await limen.features.sweep.round() == 1
+
+        clock.tick(2 * HOUSEKEEPING_SECONDS)  # a round may take as long as the pause before it
+        await put_expired(limen, clock, f"c{number}")
+        assert await twin.features.sweep.round() == 0
+        assert await limen.features.sweep.round() == 1
+
+
+async def test_a_round_is_bounded_and_the_next_goes_on_where_it_stopped(
+    limen: Limen, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limen.sweep.BATCH", 3)
+    monkeypatch.setattr("limen.sweep.ROUND", 2)
+    await put(limen, rate_limits, [bucket_row(f"a{n}", clock() + SECOND) for n in range(7)])
+    await put_expired(limen, clock, "b0", "b1")
+    walked = []
+    for _ in range(4):
+        await limen.features.sweep.round()
+        (row,) = [row for row in await rows(limen, sweeps) if row.name == "rate_limits"]
+        walked.append((row.walked_to, len(await rows(limen, rate_limits))))
+
+    assert walked == [("a5", 9), ("", 7), ("a5", 7), ("", 7)]
+
+
+async def test_a_log_is_walked_in_the_order_of_its_numbers(
+    limen: Limen, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As text, 10 would stand before 9, and be passed over for ever."""
+    monkeypatch.setattr("limen.sweep.BATCH", 4)
+    monkeypatch.setattr("limen.sweep.ROUND", 2)
+    past = clock() // SECOND
+    kept = {"kind": "session", "subject": "", "value": 0, "expires_at": past + 1}
+    await put(limen, revocations, [{**kept, "seq": seq} for seq in range(7, 47)])
+    await put(limen, revocations, [{**kept, "seq": 1000, "expires_at": past}])
+    rounds = 0
+    while not await limen.features.sweep.round():
+        rounds += 1
+        assert rounds < 20
+
+    assert rounds == 40 // 8
+    assert 1000 not in await keys_of(limen, revocations)
+
+
+def test_a_round_looks_at_fifty_thousand_rows_of_a_table() -> None:
+    """More would be felt where it runs; fewer, and a big table would be walked for days."""
+    assert ROUND * BATCH == 50_000
+
+
+async def test_a_sweeper_that_dies_is_succeeded_and_its_walk_goes_on(
+    limen: Limen, twin: Limen, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cut off in its second round: what it did before stays done."""
+    monkeypatch.setattr("limen.sweep.BATCH", 2)
+    monkeypatch.setattr("limen.sweep.ROUND", 2)
+    await put(limen, rate_limits, [bucket_row(f"a{n}", clock() + 10**12) for n in range(4)])
+    await put_expired(limen, clock, *(f"b{n}" for n in range(6)))
+    assert await limen.features.sweep.round() == 0
+    dying = asyncio.create_task(limen.features.sweep.round())
+    while len(await rows(limen, rate_limits)) == 10:  # noqa: ASYNC110  seen from outside
+        await asyncio.sleep(0.001)
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
+
+    clock.tick(LEASE_SECONDS - 1)
+    assert await twin.features.sweep.round() == 0
+    clock.tick(1)
+    assert await twin.features.sweep.round() == 4  # from a3 on, where the last whole round ended
+    assert await limen.features.sweep.round() == 0  # it is another's now
+    assert await keys_of(limen, rate_limits) == {f"a{n}" for n in range(4)}
+
+
+async def test_a_clock_that_once_ran_far_ahead_holds_nobody_off(
+    limen: Limen, twin: Limen, clock: ManualClock
+) -> None:
+    clock.tick(365 * DAY)
+    await limen.features.sweep.round()
+    clock.tick(-365 * DAY)
+    await put_expired(limen, clock, "expired")
+
+    assert await twin.features.sweep.round() == 1
+
+
+async def test_a_clock_that_was_set_back_stops_no_sweep(limen: Limen, clock: ManualClock) -> None:
+    await limen.features.sweep.round()
+    clock.tick(-60)
+    await put_expired(limen, clock, "expired")
+
+    assert await limen.features.sweep.round() == 1
+
+
+@on_postgresql
+async def test_a_sweep_waits_for_no_row_that_is_in_use(limen: Limen, clock: ManualClock) -> None:
+    """Who waits for nobody is in nobody's deadlock. The next walk takes the row."""
+    await put_expired(limen, clock, "in use", "not in use")
+    async with limen.features.database.write() as connection:
+        in_use = update(rate_limits).where(rate_limits.c.bucket == "in use")
+        await connection.execute(in_use.values(stamps=""))
+        async with asyncio.timeout(3):
+            assert await limen.features.sweep.once() == 1
+
+    assert await limen.features.sweep.once() == 1
+
+
+async def test_what_waits_is_counted_and_dated(
+    limen: Limen, ada: Person, clock: ManualClock
+) -> None:
+    """The first of a session's ends is the one that counts."""
+    await ada.log_out()
+    ended = clock()
+    clock.tick(DAY)
+    assert await limen.features.sweep.waiting() == {
+        "sessions": Waiting(1, ended + DAY * SECOND),
+        "revocations": Waiting(2, (ended // SECOND + 1800 + MARGIN) * SECOND),
+        "rate_limits": Waiting(2, ended + 900 * SECOND),
+        "signing_keys": Waiting(0, None),
+    }
+    clock.tick(6 * DAY)
+    assert (await limen.features.sweep.waiting())["sessions"] == Waiting(1, ended + DAY * SECOND)
+    await limen.features.sweep.once()
+    assert set((await limen.features.sweep.waiting()).values()) == {Waiting(0, None)}

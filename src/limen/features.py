@@ -8,8 +8,8 @@ swept; closing stops both and waits for what is running.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,8 +21,10 @@ from limen.database.opening import open_database, prepare
 from limen.devices import Devices
 from limen.errors import DatabaseUnavailable
 from limen.events import Events
+from limen.feed import Feed
 from limen.hashing import HashingRoom
-from limen.keys import KeyRing, SigningKeys
+from limen.key_ring import KeyRing
+from limen.keys import SigningKeys
 from limen.login import Login, LoginPolicies
 from limen.logout import Logout
 from limen.passwords import Passwords
@@ -30,6 +32,7 @@ from limen.rate_limits import Policy, RateLimits
 from limen.refresh import Refresh
 from limen.registration import Registration
 from limen.revocation import RevocationLog
+from limen.rounds import Rounds
 from limen.secret import RootSecret
 from limen.sessions import Sessions
 from limen.settings import Argon2Cost, Limit, Settings
@@ -41,6 +44,9 @@ from limen.verify.verifier import Verifier
 # The guard tolerates ten times this without an answer (limen.verify.revocations).
 FOLLOW_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 60.0
+
+# Another worker, which has issued a token just now, may have a clock that is a little ahead.
+CLOCK_SKEW_SECONDS = 5
 
 # What the limits are called in RateLimit headers, metrics and logs.
 LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS = "login", "login-device", "login-address"
@@ -54,25 +60,29 @@ _logger = logging.getLogger(__name__)
 class Memory:
     """What the guard of every route reads: the keys and the revocations, known without I/O.
 
-    It exists before anything is opened, and refuses everything until then.
+    It exists before anything is opened, and refuses everything until then. `rounds` are those in
+    which it is brought up to date.
     """
 
+    rounds: Rounds
     ring: KeyRing
     revocations: Revocations
     verifier: Verifier
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock) -> Self:
-        ring, revocations = KeyRing([], clock), Revocations()
+        rounds, revocations = Rounds(FOLLOW_SECONDS), Revocations()
+        ring = KeyRing([], clock, rounds)
         verifier = Verifier(
             settings.public_url,
             settings.audience,
             keys=ring,
             revocations=revocations,
             max_lifetime=settings.access_token_lifetime,
+            leeway=CLOCK_SKEW_SECONDS,
             now=lambda: clock() / SECOND,
         )
-        return cls(ring, revocations, verifier)
+        return cls(rounds, ring, revocations, verifier)
 
 
 class Features:
@@ -111,6 +121,7 @@ class Features:
         self.log = RevocationLog(
             database, memory.revocations, longest=settings.access_token_lifetime, clock=clock
         )
+        self.feed = Feed(self.log, memory.revocations, memory.rounds)
         self.keys = SigningKeys(
             database,
             self.log,
@@ -182,6 +193,7 @@ class Features:
     async def follow(self) -> None:
         """Obey what other processes have revoked, and take over the keys they have made."""
         pulled = await self.log.pull()
+        self._keys_announced |= self.log.began_anew
         self._keys_announced |= any(revocation.kind == "keys" for revocation in pulled)
         if self._keys_announced:  # once, so it is kept in mind until the keys were really read
             self.memory.ring.replace(await self.keys.load())
@@ -204,7 +216,7 @@ class Features:
 
     async def keep_house(self) -> None:
         """Let go of what has expired, in the database and in memory."""
-        await self.sweep.once()
+        await self.sweep.round()
         self.log.forget_expired()
         self.passwords.learn(await self.accounts.sample_hashes())
 
@@ -267,11 +279,11 @@ async def opened(
 @asynccontextmanager
 async def in_the_background(features: Features) -> AsyncIterator[None]:
     """Follow the revocations and keep house for the length of the block."""
-    news = asyncio.Event()
+    following = features.memory.rounds
     tasks = [
-        asyncio.create_task(_listen(features.database, news)),
-        asyncio.create_task(_repeated(features.follow, FOLLOW_SECONDS, news)),
-        asyncio.create_task(_repeated(features.keep_house, HOUSEKEEPING_SECONDS, asyncio.Event())),
+        asyncio.create_task(_listen(features.database, following)),
+        asyncio.create_task(following.repeat(features.follow)),
+        asyncio.create_task(Rounds(HOUSEKEEPING_SECONDS).repeat(features.keep_house)),
     ]
     try:
         yield
@@ -281,28 +293,12 @@ async def in_the_background(features: Features) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _listen(database: Database, news: asyncio.Event) -> None:
-    async for _ in database.hints():
-        news.set()
-
-
-async def _repeated(
-    step: Callable[[], Awaitable[None]], seconds: float, early: asyncio.Event
-) -> None:
-    """Take the step every so many seconds, and whenever `early` is set."""
-    while True:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):  # wait_for could miss that it is cancelled
-                await early.wait()
-        early.clear()
-        try:
-            await step()
-        except DatabaseUnavailable:
-            continue  # reported where it happened; the next round tries again
-        except Exception:
-            # A mistake of ours must not end the following for good; the guard counts how long
-            # it lasts, and says no when it has lasted too long.
-            _logger.exception("a background step failed")
+async def _listen(database: Database, following: Rounds) -> None:
+    try:
+        async for _ in database.hints():
+            following.hurry()
+    except Exception:
+        _logger.exception("hints ended; what others revoke is pulled every second all the same")
 
 
 def _policy(name: str, limit: Limit) -> Policy:

@@ -1,31 +1,28 @@
-"""The keys that sign access tokens: made, published, used, retired.
-
-    published          signing             verifying only         gone
-    |------------------|-------------------|----------------------|
-    created_at         signs_from          successor signs        retires_at
+"""The keys that sign access tokens, in the database: made, rotated, retired.
 
 A key is published in the key set before it signs, for longer than verifiers cache the set, and is
 kept until the last token it signed has expired, so a rotation refuses no good token and needs no
-restart. The state of a key follows from these moments and the present: nothing is to be switched,
-so no two workers can disagree. The first key signs at once, since nobody can have cached a set.
+restart (`limen.key_ring` shows the life of a key). The first key signs at once, since nobody can
+have cached a set.
+
+In an emergency, when a private part may have leaked, nothing of that is waited for: a new key
+signs at once, and every other one, present or next, has retired. What they have signed is refused
+from then on; refresh tokens are sealed with another secret, so nobody is signed out.
 
 The database holds the private parts sealed (AES-256-GCM, the kid as associated data) under a key
 derived from the root secret. They are opened and parsed when they are loaded, never for a token.
-HMAC keys stay out of the key set.
 """
 
 import asyncio
 import json
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc import jwk
 from joserfc.jwk import ECKey, Key, KeyParameters, OctKey, OKPKey, RSAKey
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen.clock import SECOND, Clock
@@ -33,9 +30,9 @@ from limen.database.engine import Database
 from limen.database.schema import signing_keys
 from limen.errors import ConfigurationError
 from limen.events import Events, KeyCreated
+from limen.key_ring import SigningKey
 from limen.revocation import RevocationLog
 from limen.secret import RootSecret
-from limen.verify.keyset import VerificationKey
 
 # Verifiers may cache the key set for as long as its Cache-Control says.
 JWKS_MAX_AGE = 300
@@ -48,69 +45,6 @@ MARGIN = 60 * SECOND
 
 RSA_BITS = 2048
 HMAC_BITS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """A key with the moments of its life (microseconds); `retires_at` is None while it is open."""
-
-    kid: str
-    algorithm: str
-    key: Key
-    created_at: int
-    signs_from: int
-    retires_at: int | None
-
-    def state(self, now: int, current: str) -> str:
-        """Return "next", "current", "retiring" or "retired"."""
-        if self.retires_at is not None and self.retires_at <= now:
-            return "retired"
-        if self.kid == current:
-            return "current"
-        return "next" if self.signs_from > now else "retiring"
-
-
-class KeyRing:
-    """The keys of this limen, in memory: signs, verifies, publishes."""
-
-    def __init__(self, keys: Iterable[SigningKey], clock: Clock) -> None:
-        self._clock = clock
-        self.replace(keys)
-
-    def replace(self, keys: Iterable[SigningKey]) -> None:
-        """Take over what the database holds now."""
-        self.all = sorted(keys, key=lambda key: (key.signs_from, key.kid))
-        self._verification = {
-            key.kid: (VerificationKey(key.kid, key.algorithm, key.key), key.retires_at)
-            for key in self.all
-        }
-
-    def find(self, kid: str) -> VerificationKey | None:
-        """Return the key that verifies tokens of this `kid`, unless it has retired."""
-        found = self._verification.get(kid)
-        if found is None:
-            return None
-        key, retires_at = found
-        return None if retires_at is not None and retires_at <= self._clock() else key
-
-    @property
-    def signing(self) -> SigningKey:
-        """The key that signs now: the newest whose time has come."""
-        now = self._clock()
-        ready = [key for key in self.all if key.signs_from <= now]
-        return (ready or self.all)[-1 if ready else 0]  # a clock set back leaves the first key
-
-    def jwks(self) -> dict[str, Any]:
-        """Return the public key set (RFC 7517): no private member, no HMAC key."""
-        now = self._clock()
-        return {
-            "keys": [
-                {**key.key.as_dict(private=False), "alg": key.algorithm, "use": "sig"}
-                for key in self.all
-                if not isinstance(key.key, OctKey)
-                and (key.retires_at is None or key.retires_at > now)
-            ]
-        }
 
 
 class SigningKeys:
@@ -162,26 +96,29 @@ class SigningKeys:
         """
         return [key for key, _ in await self._read()]
 
-    async def rotate(self) -> SigningKey:
+    async def rotate(self, *, emergency: bool = False) -> SigningKey:
         """Publish a new key, which will sign in a while; the present ones then retire.
 
-        It is of the algorithm of the newest: a shell that rotates may lack the server's settings.
+        In an `emergency` it signs at once, and all others have retired. It is of the algorithm of
+        the newest: a shell that rotates may lack the server's settings.
 
         Raises:
             DatabaseUnavailable: Nothing has changed.
         """
         newest = (await self.load())[-1]
-        return await self._create(newest.algorithm, only_if_missing=False)
+        return await self._create(newest.algorithm, at_once=emergency)
 
-    async def _create(self, algorithm: str, *, only_if_missing: bool) -> SigningKey:
+    async def _create(
+        self, algorithm: str, *, only_if_missing: bool = False, at_once: bool = False
+    ) -> SigningKey:
         key = await asyncio.to_thread(_generate, algorithm)
         async with self._log.change() as change:
             await change.alone()  # so that of two that find no key only one makes it
             present = [key for key, _ in await self._read_rows(change.connection)]
             if only_if_missing and (serving := [*filter(self._serves, present)]):
                 return serving[-1]  # another process was first
-            made = self._born(key, algorithm, first=not present)
-            await self._retire(change.connection, made)
+            made = self._born(key, algorithm, at_once=at_once or not present)
+            await self._retire(change.connection, made, at_once=at_once)
             await change.connection.execute(insert(signing_keys).values(self._row(made)))
             await change.announce_keys()
         self._events.emit(KeyCreated(made.kid, made.algorithm))
@@ -190,17 +127,19 @@ class SigningKeys:
     def _serves(self, key: SigningKey) -> bool:
         return key.retires_at is None and key.algorithm == self._algorithm
 
-    def _born(self, key: Key, algorithm: str, *, first: bool) -> SigningKey:
+    def _born(self, key: Key, algorithm: str, *, at_once: bool) -> SigningKey:
         now = self._clock()
-        signs_from = now if first else now + PUBLISHED_BEFORE_SIGNING
+        signs_from = now if at_once else now + PUBLISHED_BEFORE_SIGNING
         return SigningKey(str(key.kid), algorithm, key, now, signs_from, None)
 
-    async def _retire(self, connection: AsyncConnection, successor: SigningKey) -> None:
-        await connection.execute(
-            update(signing_keys)
-            .where(signing_keys.c.retires_at.is_(None))
-            .values(retires_at=successor.signs_from + self._longest + MARGIN)
-        )
+    async def _retire(
+        self, connection: AsyncConnection, successor: SigningKey, *, at_once: bool
+    ) -> None:
+        # What was given up does not come back if the clock is set back.
+        end = 0 if at_once else successor.signs_from + self._longest + MARGIN
+        retires_at = signing_keys.c.retires_at
+        later = or_(retires_at.is_(None), retires_at > end) if at_once else retires_at.is_(None)
+        await connection.execute(update(signing_keys).where(later).values(retires_at=end))
 
     async def _seal_anew(self) -> None:
         """Seal with the newest root secret what an older one had sealed."""

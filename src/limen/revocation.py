@@ -7,20 +7,27 @@ row into a sequenced log, in the transaction of the change itself:
     account    subject is a `user_id`, value a `cv`    tokens of a lower credential version are void
     keys       nothing                                 the signing keys changed: read them anew
 
+The log that goes out of this process names nobody: a `user_id` becomes its digest when it is read.
+
 `seq` is counted in a row that the transaction holds until it commits, so the order of the numbers
 is the order of the commits, and whoever has read up to `seq` has missed nothing. Every process
 keeps the live rows in memory (`limen.verify.revocations`), so that a guarded request asks no
 database. The process that made the change knows at once; the others pull what is newer than they
-have, once a second. At start the whole log is read, so a restart resurrects nothing. A counter
-lower than what was pulled belongs to a restored database: its log is read from the beginning.
+have, once a second. At start the whole log is read, so a restart resurrects nothing. A log in which
+the last entry that was pulled is another one, or gone, may be that of a restored database, or of a
+standby that took over, and as long as the old one: it is read from the beginning.
 
 A row can go when the last token it could refuse has expired. Sessions are ended by the processes
 that issue tokens, which know how long theirs live. Accounts are voided from the command line too,
 perhaps without the settings of the server: their rows are kept for as long as any token may live.
 """
 
+import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import attrgetter
+from typing import NamedTuple
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,11 +35,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import revocation_counter, revocations
-from limen.verify.revocations import Kind, Revocation, Revocations, session_digest
+from limen.verify.revocations import Kind, Revocation, Revocations, subject_digest
 from limen.verify.verifier import MAX_LIFETIME_SECONDS
 
-# A row outlives the tokens it refuses by this much, for verifiers whose clocks run late.
-MARGIN = 60
+# A row outlives the tokens it refuses by this much: a clock that runs late, or is set back, takes
+# a token for good that has expired, and must not take it for one that was never revoked.
+MARGIN = 15 * 60
+
+
+class _Row(NamedTuple):
+    """A row of the table, in the order of its columns."""
+
+    seq: int
+    kind: Kind
+    subject: str
+    value: int
+    expires_at: int
 
 
 class Change:
@@ -52,7 +70,7 @@ class Change:
         await self.connection.execute(select(revocation_counter.c.seq).with_for_update())
 
     async def revoke_session(self, sid: str) -> None:
-        await self._record("session", session_digest(sid), 0, self._longest)
+        await self._record("session", subject_digest(sid), 0, self._longest)
 
     async def revoke_account(self, user_id: str, *, below: int) -> None:
         """Void the account's tokens whose credential version is lower than `below`."""
@@ -68,24 +86,17 @@ class Change:
             .returning(revocation_counter.c.seq)
         )
         expires_at = self._now + lifetime + MARGIN
-        revocation = Revocation(counted.scalar_one(), kind, subject, value, expires_at)
-        await self.connection.execute(
-            insert(revocations).values(
-                seq=revocation.seq,
-                kind=kind,
-                subject=subject,
-                value=value,
-                expires_at=expires_at,
-            )
-        )
+        row = _Row(counted.scalar_one(), kind, subject, value, expires_at)
+        await self.connection.execute(insert(revocations).values(row._asdict()))
         await self._database.announce(self.connection)
-        self.revoked.append(revocation)
+        self.revoked.append(_published(row))
 
 
 class RevocationLog:
     """The log in the database, and this process's memory of it.
 
-    `longest` is the lifetime of an access token, in seconds.
+    `longest` is the lifetime of an access token, in seconds. `began_anew` says that the last pull
+    may have found another log: whatever else was known of the database may be outdated too.
     """
 
     def __init__(
@@ -95,7 +106,11 @@ class RevocationLog:
         self._memory = memory
         self._longest = longest
         self._clock = clock
-        self._pulled = 0
+        self._pulling = asyncio.Lock()
+        self._entries: list[Revocation] = []
+        self._last: _Row | None = None
+        self.began_anew = False
+        self.seq = 0
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
@@ -116,17 +131,38 @@ class RevocationLog:
         Raises:
             DatabaseUnavailable: Nothing is known to have changed; the memory ages.
         """
-        async with self._database.read() as connection:
+        async with self._pulling, self._database.read() as connection:
             counted = (await connection.execute(select(revocation_counter.c.seq))).scalar_one()
-            after = self._pulled if self._pulled <= counted else 0
-            newer = select(revocations).where(revocations.c.seq > after)
-            rows = await connection.execute(newer.order_by(revocations.c.seq))
-        pulled = [Revocation(*row) for row in rows]
-        self._memory.apply(pulled)
-        self._memory.synced()
-        self._pulled = pulled[-1].seq if pulled else after
-        return pulled
+            rows = await _read(connection, self._last.seq if self._last else 0)
+            self.began_anew = self._last is not None and self._last not in rows
+            if self.began_anew:
+                rows = await _read(connection, 0)
+            pulled = [_published(row) for row in rows if row != self._last]
+            self._memory.apply(pulled)
+            self._memory.synced()
+            self._entries = [] if self.began_anew else self._entries
+            self._entries.extend(pulled)
+            self._last = rows[-1] if rows else None
+            self.seq = max(counted, self._last.seq if self._last else 0)
+            return pulled
+
+    def newer(self, after: int, at_most: int) -> list[Revocation]:
+        """Return the first of the living entries that were pulled and have a higher number."""
+        first = bisect_right(self._entries, after, key=attrgetter("seq"))
+        return self._entries[first : first + at_most]
 
     def forget_expired(self) -> None:
         """Drop from memory what no living token needs."""
-        self._memory.expire(self._clock() // SECOND)
+        now = self._clock() // SECOND
+        self._memory.expire(now)
+        self._entries = [entry for entry in self._entries if entry.expires_at > now]
+
+
+async def _read(connection: AsyncConnection, first: int) -> list[_Row]:
+    newer = select(revocations).where(revocations.c.seq >= first).order_by(revocations.c.seq)
+    return [_Row(*row) for row in await connection.execute(newer)]
+
+
+def _published(row: _Row) -> Revocation:
+    subject = subject_digest(row.subject) if row.kind == "account" else row.subject
+    return Revocation(row.seq, row.kind, subject, row.value, row.expires_at)

@@ -23,7 +23,7 @@ from joserfc.jwk import OctKey
 
 from limen.clock import SECOND, Clock
 from limen.errors import InvalidRefreshToken
-from limen.keys import KeyRing, SigningKey
+from limen.key_ring import KeyRing, SigningKey
 from limen.secret import RootSecret
 from limen.verify import gate
 from limen.verify.errors import InvalidToken

@@ -49,7 +49,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         login_address_limit=Limit(1000, 900),
         register_address_limit=Limit(1000, 900),
     )
-    with serving(standalone.build(Limen(settings, cost=CHEAPEST))) as port:
+    limen = Limen(settings, cost=CHEAPEST)
+    with serving(standalone.build(limen)) as port:
+        limen.features.feed.close()  # a long poll that waits is a long test
         yield f"http://127.0.0.1:{port}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from limen.verify.revocations import Revocation, session_digest
+from limen.verify.revocations import Revocation, subject_digest
 from tests.tokens import NOW, reason, signer, verifier
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -42,7 +42,7 @@ def test_exactly_one_spelling_is_accepted(algorithm: str) -> None:
 
 def test_a_revoked_token_stays_revoked_in_every_spelling() -> None:
     checker = verifier()
-    checker.revocations.apply([Revocation(1, "session", session_digest("s-1"), 0, NOW + 1800)])
+    checker.revocations.apply([Revocation(1, "session", subject_digest("s-1"), 0, NOW + 1800)])
 
     answers = {reason(checker, token) for token in spellings(signer("Ed25519").token())}
 

@@ -1,6 +1,6 @@
 """J13: the twin of an ECDSA signature, (r, n - s), which anybody can make from (r, s)."""
 
-from limen.verify.revocations import Revocation, session_digest
+from limen.verify.revocations import Revocation, subject_digest
 from tests.tokens import NOW, b64, reason, signer, unb64, verifier
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -18,6 +18,6 @@ def test_a_twin_is_the_same_token_and_is_revoked_with_it() -> None:
     assert twin != token
     assert reason(checker, twin) == reason(checker, token) == "accepted"
 
-    checker.revocations.apply([Revocation(1, "session", session_digest("s-1"), 0, NOW + 1800)])
+    checker.revocations.apply([Revocation(1, "session", subject_digest("s-1"), 0, NOW + 1800)])
 
     assert reason(checker, twin) == reason(checker, token) == "ended"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from limen.verify.revocations import Revocation, session_digest
+from limen.verify.revocations import Revocation, subject_digest
 from tests.tokens import NOW, payload_of, reason, signer, verifier
 
 TOKEN = signer("Ed25519").token()
@@ -34,7 +34,7 @@ def test_leeway_adds_nothing_to_a_life(leeway: int) -> None:
 @pytest.mark.parametrize("now", [NOW - 60, NOW, EXPIRY - 1, EXPIRY, EXPIRY + 60], ids=str)
 def test_leeway_never_revives_what_was_revoked_not_even_as_the_entry_is_forgotten(now: int) -> None:
     checker = verifier(leeway=60, now=now)
-    checker.revocations.apply([Revocation(1, "session", session_digest("s-1"), 0, EXPIRY)])
+    checker.revocations.apply([Revocation(1, "session", subject_digest("s-1"), 0, EXPIRY)])
     checker.revocations.expire(now)
 
     assert reason(checker, TOKEN) in {"ended", "expired"}

@@ -20,6 +20,17 @@ def test_a_new_key_is_next_and_the_present_one_signs_on(call: Call) -> None:
     assert listed[0]["retires_at"] > made["signs_from"]
 
 
+def test_in_an_emergency_the_new_key_is_current_and_the_others_have_retired(call: Call) -> None:
+    call("users", "create", "ada@example.com", stdin=PASSWORD)
+    call("keys", "rotate")
+    made = json.loads(call("keys", "rotate", "--emergency", "--json").stdout)
+    listed = json.loads(call("keys", "list", "--json").stdout)
+
+    assert made["state"] == "current"
+    assert sorted(key["state"] for key in listed) == ["current", "retired", "retired"]
+    assert "refused" in call("keys", "rotate", "--emergency").stdout
+
+
 def test_keys_are_shown_without_their_private_parts(call: Call) -> None:
     call("users", "create", "ada@example.com", stdin=PASSWORD)
     shown = json.loads(call("keys", "list", "--json").stdout)

@@ -195,6 +195,12 @@ class _NoKeys:
     def find(self, kid: str) -> None:
         raise AssertionError(kid)
 
+    async def renew(self) -> bool:
+        raise AssertionError
+
+    def renew_blocking(self) -> bool:
+        raise AssertionError
+
 
 async def test_behind_a_guard_scopes_are_still_required() -> None:
     checker = verifier()

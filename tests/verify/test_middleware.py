@@ -17,8 +17,9 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from limen.verify.claims import Claims
+from limen.verify.keyset import KeySet
 from limen.verify.middleware import Guard, admit, route_path
-from limen.verify.revocations import Revocation, Revocations, session_digest
+from limen.verify.revocations import Revocation, Revocations, subject_digest
 from limen.verify.verifier import Verifier
 from tests.tokens import AUDIENCE, ISSUER, payload_of, signer, verifier
 
@@ -114,23 +115,23 @@ async def test_an_expired_token_is_refused() -> None:
 
 async def test_the_token_of_an_ended_session_is_refused() -> None:
     checker = verifier()
-    checker.revocations.apply([Revocation(1, "session", session_digest("s-1"), 0, 2_000_000_000)])
+    checker.revocations.apply([Revocation(1, "session", subject_digest("s-1"), 0, 2_000_000_000)])
 
     assert (await call(guarded(checker=checker), "/notes", **GOOD)).status_code == 401
 
 
 async def test_a_verifier_that_is_behind_answers_503_and_not_401() -> None:
     behind = Verifier(
-        ISSUER, AUDIENCE, keys=_Keys(), revocations=Revocations(), now=lambda: 1_800_000_000
+        ISSUER,
+        AUDIENCE,
+        keys=KeySet([signer("ES256").key]),
+        revocations=Revocations(),
+        now=lambda: 1_800_000_000,
     )
     reply = await call(guarded(checker=behind), "/notes", **GOOD)
 
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
     assert "www-authenticate" not in reply.headers
-
-
-class _Keys:
-    find = staticmethod({"ES256-key": signer("ES256").key}.get)
 
 
 async def test_a_refused_head_has_no_body() -> None:
@@ -292,7 +293,10 @@ async def test_a_mounted_application_guards_itself() -> None:
 
 async def test_claims_of_another_verifier_are_not_taken_over() -> None:
     strict = Verifier(
-        ISSUER, "https://bank.example.com", keys=_Keys(), revocations=verifier().revocations
+        ISSUER,
+        "https://bank.example.com",
+        keys=KeySet([signer("ES256").key]),
+        revocations=verifier().revocations,
     )
     inner = Guard(Starlette(routes=[Route("/{path:path}", whoami)]), strict)
     outer = Guard(Starlette(routes=[Mount("/bank", inner)]), verifier())

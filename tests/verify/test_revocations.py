@@ -9,7 +9,7 @@ import pytest
 
 from limen.verify.claims import Claims
 from limen.verify.errors import InvalidToken, RevocationsStale
-from limen.verify.revocations import Revocation, Revocations, session_digest
+from limen.verify.revocations import Revocation, Revocations, subject_digest
 from tests.tokens import payload_of
 
 
@@ -38,11 +38,11 @@ def claims(sid: str = "s-1", user_id: str = "u-1", cv: int = 1) -> Claims:
 
 
 def session(seq: int, sid: str, expires_at: int = 100) -> Revocation:
-    return Revocation(seq, "session", session_digest(sid), 0, expires_at)
+    return Revocation(seq, "session", subject_digest(sid), 0, expires_at)
 
 
 def account(seq: int, user_id: str, cv: int, expires_at: int = 100) -> Revocation:
-    return Revocation(seq, "account", user_id, cv, expires_at)
+    return Revocation(seq, "account", subject_digest(user_id), cv, expires_at)
 
 
 def is_ended(revocations: Revocations, claims: Claims) -> bool:
@@ -56,7 +56,7 @@ def is_ended(revocations: Revocations, claims: Claims) -> bool:
 def test_a_digest_is_sha256_in_base64url_without_padding() -> None:
     expected = urlsafe_b64encode(sha256(b"s-1").digest()).decode().rstrip("=")
 
-    assert session_digest("s-1") == expected
+    assert subject_digest("s-1") == expected
     assert len(expected) == 43
 
 
@@ -140,6 +140,19 @@ def test_what_is_known_as_revoked_is_refused_even_when_stale() -> None:
     assert is_ended(never_synced, claims("s-2", "u-2", cv=1))
 
 
+def test_knowledge_from_another_is_as_old_as_it_says(
+    revocations: Revocations, monotonic: Monotonic
+) -> None:
+    revocations.synced(ago=4)
+    assert revocations.age == 4
+    monotonic.now += 6
+    revocations.check(claims())
+    monotonic.now += 0.001
+    with pytest.raises(RevocationsStale):
+        revocations.check(claims())
+    assert Revocations().age == float("inf")
+
+
 def test_a_sync_makes_it_fresh_again(revocations: Revocations, monotonic: Monotonic) -> None:
     monotonic.now += 60
     revocations.synced()
@@ -151,7 +164,7 @@ def test_a_sync_makes_it_fresh_again(revocations: Revocations, monotonic: Monoto
 def test_an_entry_is_forgotten_when_its_last_token_has_expired(
     revocations: Revocations, kind: Literal["session", "account"]
 ) -> None:
-    subject = session_digest("s-1") if kind == "session" else "u-1"
+    subject = subject_digest("s-1" if kind == "session" else "u-1")
     revocations.apply([Revocation(1, kind, subject, 9, expires_at=100)])
 
     revocations.expire(99)

@@ -7,7 +7,7 @@ import pytest
 from limen.verify.claims import Claims
 from limen.verify.errors import InvalidToken, RevocationsStale
 from limen.verify.keyset import ALGORITHMS, KeySet
-from limen.verify.revocations import Revocation, Revocations, session_digest
+from limen.verify.revocations import Revocation, Revocations, subject_digest
 from limen.verify.verifier import Verifier
 from tests.tokens import AUDIENCE, ISSUER, NOW, payload_of, reason, signer, verifier
 
@@ -95,7 +95,7 @@ def test_nothing_in_a_forged_token_is_judged_before_its_signature() -> None:
 
 def test_revocation_is_asked_last_and_of_good_tokens_only() -> None:
     checker = verifier()
-    checker.revocations.apply([Revocation(1, "session", session_digest("s-1"), 0, NOW + 1800)])
+    checker.revocations.apply([Revocation(1, "session", subject_digest("s-1"), 0, NOW + 1800)])
 
     assert reason(checker, SIGNER.token()) == "ended"
     assert reason(checker, SIGNER.token(payload=payload_of(exp=NOW))) == "expired"

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, params
 from starlette.types import Lifespan
 
-from limen.api import jwks, login, logout, me, operations, refresh, register
+from limen.api import jwks, login, logout, me, operations, refresh, register, revocations
 from limen.api.requests import LimenRoute
 from limen.api.wiring import Wiring
 from limen.telemetry.metrics import Metrics
@@ -24,6 +24,7 @@ OPEN = {
     "login": f"POST {PREFIX}/login",
     "refresh": f"POST {PREFIX}/refresh",
     "logout": f"POST {PREFIX}/logout",
+    "revocations": f"GET {PREFIX}/revocations",
     "jwks": "GET /.well-known/jwks.json",
 }
 OPEN_OPERATIONS = {
@@ -37,7 +38,7 @@ def routes(limen: Wiring, lifespan: Lifespan[Any]) -> APIRouter:
     """Return limen's routes; the application that includes them runs the lifespan with its own."""
     guarded = _guarded(limen)
     auth = APIRouter(prefix=PREFIX, route_class=guarded, tags=["limen"])
-    for resource in (register, login, refresh, logout, me):
+    for resource in (register, login, refresh, logout, me, revocations):
         resource.add_to(auth, limen)
     well_known = APIRouter(route_class=guarded, tags=["limen"])
     jwks.add_to(well_known, limen)

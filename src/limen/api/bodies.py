@@ -80,6 +80,30 @@ class MeReply(AccountReply):
     created_at: str
 
 
+class RevocationEntry(BaseModel):
+    """`subject` is a digest, `value` the lowest `cv` still good; `expires_at` is like `exp`."""
+
+    seq: int
+    kind: Literal["session", "account", "keys"]
+    subject: str
+    value: int
+    expires_at: int
+
+
+class RevocationsReply(BaseModel):
+    """Ask for what comes `after` this `seq`, with this `mark`; at once if it is not `complete`.
+
+    `age` is how many seconds old this knowledge is, `waited` how many the question has waited.
+    """
+
+    entries: list[RevocationEntry]
+    seq: int
+    mark: str
+    complete: bool
+    age: float
+    waited: float
+
+
 class ReadyReply(BaseModel):
     """`checks` tells of each part "ok", or in a few words what is wrong."""
 

@@ -106,6 +106,22 @@ def _problem(refusal: Exception) -> Problem:
             return problem_for_status(400)  # the client is gone: nobody reads it
 
 
+# What pydantic found, in words for a person.
+_RULES = {
+    "string_type": "it must be a string",
+    "string_too_long": "it may have at most {max_length} characters",
+    "string_too_short": "it must have at least {min_length} characters",
+    "string_unicode": "it holds characters that no text has",
+    "string_pattern_mismatch": "it holds characters that no text has",
+    "int_parsing": "it must be a whole number",
+    "int_parsing_size": "it must be a whole number",
+    "int_from_float": "it must be a whole number",
+    "greater_than_equal": "it must be {ge} or more",
+    "less_than_equal": "it must be {le} or less",
+}
+_ANY_RULE = "it has not the form that the documentation shows"
+
+
 def explained(mistakes: Sequence[Any]) -> InvalidRequest:
     """Put the first mistake of a validation into words, without what was sent."""
     first = mistakes[0]
@@ -133,14 +149,4 @@ def _not_json(fault: str) -> InvalidRequest:
 
 
 def _rule(mistake: Any) -> str:
-    match mistake["type"]:
-        case "string_type":
-            return "it must be a string"
-        case "string_too_long":
-            return f"it may have at most {mistake['ctx']['max_length']} characters"
-        case "string_too_short":
-            return f"it must have at least {mistake['ctx']['min_length']} characters"
-        case "string_unicode" | "string_pattern_mismatch":
-            return "it holds characters that no text has"
-        case _:
-            return "it has not the form that the documentation shows"
+    return _RULES.get(mistake["type"], _ANY_RULE).format(**mistake.get("ctx", {}))

@@ -13,28 +13,31 @@ import os
 import shutil
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import func, select
 
 from limen.cli.commands import in_its_own_words
 from limen.cli.findings import Check
+from limen.cli.growth import of_growth
 from limen.cli.output import moment
 from limen.cli.postgresql import of_postgresql
+from limen.cli.sqlite import of_sqlite
 from limen.clock import SECOND, system_clock
 from limen.database.address import sqlite_path, without_password
 from limen.database.engine import Database
 from limen.database.migrate import needed_revision
-from limen.database.schema import accounts, rate_limits, revocations, sessions, signing_keys
+from limen.database.schema import sessions, signing_keys
 from limen.database.sqlite import SQLite
 from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.events import Events
 from limen.features import database_of
-from limen.keys import KeyRing, SigningKeys
+from limen.key_ring import KeyRing
+from limen.keys import SigningKeys
 from limen.revocation import RevocationLog
 from limen.secret import FILE_NAME, RootSecret
 from limen.settings import Settings
-from limen.sweep import Sweep
 from limen.verify.revocations import Revocations
 
 # A full disk is noticed at sign-in, by everybody at once.
@@ -44,15 +47,12 @@ NO_DISK = 100 << 20
 # NIST SP 800-57 would have a signing key serve for one to three years.
 OLD_KEY_DAYS = 365
 
-# A running server sweeps every minute; so many rows mean that none runs, or that it is too slow.
-MANY_EXPIRED = 100_000
+# A table of millions of rows is counted in seconds, for which nobody waits but the operator.
+COUNTING_SECONDS = 60
 
 # Clocks that are set by the network differ by less.
 CLOCK_MARGIN = 60 * SECOND
 NOT_BEFORE = 1_767_225_600 * SECOND  # 2026: limen is younger than that
-
-# What PRAGMA synchronous answers for FULL.
-_FULL = 2
 
 
 def examine() -> list[Check]:
@@ -131,8 +131,9 @@ def _disk_space(path: Path) -> Check:
 
 async def _of_the_database(settings: Settings, secret: RootSecret | None) -> list[Check]:
     checks: list[Check] = []
+    patient = replace(settings, database_statement_timeout=COUNTING_SECONDS)
     try:
-        database = database_of(settings, Events())
+        database = database_of(patient, Events())
     except ConfigurationError as error:
         return [Check("database", "failed", error.detail)]
     try:
@@ -152,7 +153,8 @@ async def _database_checks(
     yield Check("database", "ok", without_password(settings.database_url))
     yield schema
     if isinstance(database, SQLite):
-        yield await _journal(database)
+        async for check in of_sqlite(database):
+            yield check
     else:
         async for check in of_postgresql(database, settings):
             yield check
@@ -161,11 +163,8 @@ async def _database_checks(
     if secret is not None:
         yield await _keys(database, settings, secret)
     yield await _clock(database)
-    rows = await _rows(database)
-    log = rows.pop(revocations.name)
-    yield Check("revocation log", "ok", f"{log} rows, which every verifier keeps in memory")
-    yield Check("rows", "ok", ", ".join(f"{name} {count}" for name, count in rows.items()))
-    yield await _expired(database, settings)
+    async for check in of_growth(database, settings):
+        yield check
 
 
 async def _schema(database: Database) -> Check:
@@ -175,16 +174,6 @@ async def _schema(database: Database) -> Check:
     if found == needed:
         return Check("schema", "ok", f"revision {found}")
     return Check("schema", "failed", f"revision {found}, {needed} is needed: 'limen migrate'")
-
-
-async def _journal(database: Database) -> Check:
-    async with database.read() as connection:
-        journal = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar_one()
-        synchronous = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one()
-    if (journal, synchronous) == ("wal", _FULL):
-        return Check("journal", "ok", "WAL, synchronous FULL")
-    says = f"{journal}, synchronous {synchronous}: is the directory on a network disk?"
-    return Check("journal", "failed", says)
 
 
 async def _keys(database: Database, settings: Settings, secret: RootSecret) -> Check:
@@ -227,22 +216,3 @@ async def _clock(database: Database) -> Check:
         says = f"{moment(now)} is before {moment(seen)}, when the database was last used"
         return Check("clock", "failed", says)
     return Check("clock", "ok", f"{moment(now)}")
-
-
-async def _rows(database: Database) -> dict[str, int]:
-    counted = {}
-    async with database.read() as connection:
-        for table in (accounts, sessions, revocations, rate_limits, signing_keys):
-            rows = await connection.execute(select(func.count()).select_from(table))
-            counted[table.name] = rows.scalar_one()
-    return counted
-
-
-async def _expired(database: Database, settings: Settings) -> Check:
-    idle = settings.refresh_token_lifetime
-    sweep = Sweep(database, idle=idle, clock=system_clock, events=Events())
-    waiting = sum((await sweep.waiting()).values())
-    if waiting > MANY_EXPIRED:
-        says = f"{waiting} wait to be swept, which a running server does every minute"
-        return Check("expired rows", "warning", says)
-    return Check("expired rows", "ok", f"{waiting} wait to be swept")

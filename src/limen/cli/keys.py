@@ -12,7 +12,7 @@ from limen.settings import Settings
 
 if TYPE_CHECKING:
     from limen.features import Features
-    from limen.keys import SigningKey
+    from limen.key_ring import SigningKey
 
 
 @click.group("keys", cls=Group)
@@ -38,21 +38,33 @@ def list_(as_json: bool) -> None:
     show(found, table(rows), as_json=as_json)
 
 
-@keys.command("rotate", examples=["limen keys rotate"])
-def rotate(as_json: bool) -> None:
+@keys.command("rotate", examples=["limen keys rotate", "limen keys rotate --emergency"])
+@click.option(
+    "--emergency",
+    is_flag=True,
+    help="A private key may have leaked: sign with the new one and refuse the others at once.",
+)
+def rotate(emergency: bool, as_json: bool) -> None:
     """Make a new signing key.
 
     It is published at once and signs when every verifier had time to fetch it. The present keys
     then retire, each once its last token has expired. Nobody is signed out, and no server needs
     a restart.
+
+    With --emergency nothing of that is waited for: access tokens signed until now are refused
+    within a second. Clients refresh theirs; nobody is signed out even then. Services that cache
+    the key set without following the revocations go on for up to five minutes.
     """
 
     async def work(features: "Features") -> dict[str, Any]:
-        made = await features.keys.rotate()
+        made = await features.keys.rotate(emergency=emergency)
+        await features.follow()
         return _document(made, current=features.memory.ring.signing.kid)
 
     made = run(Settings.from_environment(), work)
     lines = [f"Made key {made['kid']} ({made['algorithm']}). It signs from {made['signs_from']}."]
+    if emergency:
+        lines += ["All other keys have retired: the access tokens they signed are refused."]
     show(made, lines, as_json=as_json)
 
 

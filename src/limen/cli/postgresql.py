@@ -75,11 +75,11 @@ async def _connections(connection: AsyncConnection, settings: Settings) -> Check
 
 async def _tables(connection: AsyncConnection) -> Check:
     tables = (await connection.exec_driver_sql(_TABLES)).all()
+    sizes = ", ".join(f"{table.relname} {table.size} ({table.dead} dead)" for table in tables)
     if lagging := [table.relname for table in tables if _lags(table)]:
-        says = f"{', '.join(lagging)}: more dead rows than living ones; does autovacuum run?"
-        return Check("tables", "warning", says)
-    sizes = [f"{table.relname} {table.size} ({table.dead} dead)" for table in tables]
-    return Check("tables", "ok", ", ".join(sizes))
+        says = f"{', '.join(lagging)}: more dead rows than living ones; does autovacuum run? "
+        return Check("tables", "warning", says + sizes)
+    return Check("tables", "ok", sizes)
 
 
 def _lags(table: Row[Any]) -> bool:

@@ -19,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from limen.errors import DatabaseUnavailable
 from limen.events import DatabaseFailed, Events
 
+RECONNECT_SECONDS = 1.0
+
 
 class Database:
     """An open database: connections that write, and connections that only read.
@@ -80,9 +82,14 @@ class Database:
         """
 
     async def hints(self) -> AsyncIterator[None]:
-        """Yield whenever another process has announced news; without hints, wait for ever."""
-        await asyncio.Future()
-        yield
+        """Yield whenever there may be news from another process; without hints, wait for ever."""
+        while True:
+            try:
+                async for _ in self._heard():
+                    yield
+            except self._failures:
+                pass  # whoever reads the news reports it
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def revision(self) -> str | None:
         """Return the revision of the schema as it stands; None where there are no tables.
@@ -101,6 +108,11 @@ class Database:
         """Close every connection. aiosqlite's threads would keep the process alive otherwise."""
         await self._writer.dispose()
         await self._reader.dispose()
+
+    async def _heard(self) -> AsyncIterator[None]:
+        """Yield hints while a connection lasts, and one at its start: the past was not heard."""
+        await asyncio.Future()
+        yield
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

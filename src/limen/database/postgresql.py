@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
-from sqlalchemy import Table
+from sqlalchemy import Table, event
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -24,7 +25,6 @@ from limen.events import Events
 
 CONNECT_SECONDS = 3
 POOL_SECONDS = 3
-RECONNECT_SECONDS = 1.0
 CHANNEL = "limen"
 
 # A peer that vanished without a word is noticed within seconds, not after the kernel's two hours.
@@ -75,19 +75,15 @@ class PostgreSQL(Database):
     async def announce(self, connection: AsyncConnection) -> None:
         await connection.exec_driver_sql(f"SELECT pg_notify('{CHANNEL}', '')")
 
-    async def hints(self) -> AsyncIterator[None]:
+    async def _heard(self) -> AsyncIterator[None]:
         if self._behind_pooler:  # it would give the listening connection to somebody else
             await asyncio.Future()
-        while True:
-            try:
-                async with await self.connect() as connection:
-                    await connection.set_autocommit(True)
-                    await connection.execute(f"LISTEN {CHANNEL}".encode())
-                    yield  # what was announced before this moment was not heard
-                    async for _ in connection.notifies():
-                        yield
-            except psycopg.Error:
-                await asyncio.sleep(RECONNECT_SECONDS)
+        async with await self.connect() as connection:
+            await connection.set_autocommit(True)
+            await connection.execute(f"LISTEN {CHANNEL}".encode())
+            yield
+            async for _ in connection.notifies():
+                yield
 
     def _session(self) -> str:
         options = {
@@ -98,7 +94,7 @@ class PostgreSQL(Database):
         return " ".join(f"-c {name}={value}" for name, value in options.items())
 
     def _engine(self, connections: int) -> AsyncEngine:
-        return create_async_engine(
+        engine = create_async_engine(
             "postgresql+psycopg://",
             async_creator=self.connect,
             poolclass=AsyncAdaptedQueuePool,
@@ -107,3 +103,11 @@ class PostgreSQL(Database):
             hide_parameters=True,
             pool_timeout=POOL_SECONDS,
         )
+        event.listen(engine.sync_engine, "handle_error", _give_up_if_read_only)
+        return engine
+
+
+def _give_up_if_read_only(context: ExceptionContext) -> None:
+    # A session that began read-only stays so, when the database may long be written again.
+    if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
+        context.is_disconnect = True

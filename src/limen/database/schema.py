@@ -5,6 +5,7 @@
     revocations    what access tokens must be refused, in the order it was decided
     rate_limits    the moments of the last attempts, one row a bucket
     signing_keys   the keys that sign access tokens, private parts sealed
+    sweeps         who removes the expired rows of each table, and how far he has come
 
 All times are whole microseconds since the Unix epoch, but for `revocations.expires_at`, which is
 compared with the `exp` of tokens and counts seconds like them. Constraints are named, so that
@@ -48,8 +49,14 @@ accounts = Table(
     Column("disabled_at", BigInteger),
 )
 
-# Only immutable columns are indexed: a refresh changes none of them, so on PostgreSQL its update
-# stays in the row's own page.
+# What is updated all the time keeps room in its pages on PostgreSQL. Only immutable columns are
+# indexed, so an update that finds room beside the row it replaces touches no index (HOT), and what
+# it leaves dead goes at the next look at the page. Dead rows of a big table are vacuumed when they
+# are two in a hundred; PostgreSQL itself would wait for twenty.
+_UPDATED = {"autovacuum_vacuum_scale_factor": 0.02}
+_SESSIONS = {"fillfactor": 80, **_UPDATED}
+_RATE_LIMITS = {"fillfactor": 50, **_UPDATED}  # few rows, each updated at once and again
+
 sessions = Table(
     "sessions",
     metadata,
@@ -68,6 +75,7 @@ sessions = Table(
     Column("end_reason", String(32)),
     Column("outcome", SmallInteger, nullable=False),
     Index(None, "user_id"),
+    postgresql_with=_SESSIONS,
 )
 
 revocations = Table(
@@ -98,6 +106,7 @@ rate_limits = Table(
     Column("quota", Integer, nullable=False),
     Column("period", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    postgresql_with=_RATE_LIMITS,
 )
 
 signing_keys = Table(
@@ -109,4 +118,14 @@ signing_keys = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("signs_from", BigInteger, nullable=False),
     Column("retires_at", BigInteger),
+)
+
+# A row is made when its table is first swept.
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("walked_to", String(64), nullable=False),
+    Column("holder", String(32), nullable=False),
+    Column("held_at", BigInteger, nullable=False),
 )

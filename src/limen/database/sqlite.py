@@ -3,15 +3,24 @@
     WAL                   readers never wait for the writer
     BEGIN IMMEDIATE       a write transaction takes its lock at its start; one that began as a
                           reader would fail with "database is locked", whatever the busy timeout
-    one writer            writes of this process queue in order instead of polling for the lock
+    one writer            writes of this process queue in order
+    short polls           for the lock that another process holds: SQLite's own grow to 100 ms, and
+                          a process that waits so long is starved by one that writes all the time
     synchronous=FULL      what was acknowledged survives a power cut
     mode=rw               a database that has gone is an error, never a new empty one
+
+SQLite tells nobody of a commit, but counts them in shared memory. Looking at that count is so cheap
+that each process looks often, and hears of what another did long before its next pull.
 
 A file that was moved away or replaced is noticed at the next use: acknowledging writes into a
 file that no path leads to would lose them.
 """
 
+import asyncio
+import random
 import sqlite3
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,9 +29,10 @@ import aiosqlite
 from sqlalchemy import Connection, Table, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.util import await_only
 
 from limen.database.engine import Database
 from limen.events import Events
@@ -30,6 +40,8 @@ from limen.events import Events
 # How long a statement waits for another process's write lock, and a task for its turn.
 BUSY_SECONDS = 3.0
 READERS = 4
+LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.003
 
 _PRAGMAS = {
     "journal_mode": "WAL",
@@ -45,12 +57,25 @@ class SQLite(Database):
     def __init__(self, path: Path, events: Events) -> None:
         self.path = path
         writer, reader = self._engine(connections=1), self._engine(connections=READERS)
+        event.listen(writer.sync_engine, "connect", _poll_itself)
         event.listen(writer.sync_engine, "begin", _begin_immediate)
         event.listen(reader.sync_engine, "connect", _refuse_writes)
         super().__init__(writer, reader, events, failures=(sqlite3.Error,))
 
     def insert(self, table: Table) -> Any:
         return insert(table)
+
+    async def _heard(self) -> AsyncIterator[None]:
+        connection, file, seen = await self._connect(), self._file(), None
+        try:
+            while file == self._file():
+                (count,) = await connection.execute_fetchall("PRAGMA data_version")
+                if count != seen:
+                    seen = count
+                    yield
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await connection.close()
 
     def _engine(self, *, connections: int) -> AsyncEngine:
         engine = create_async_engine(
@@ -111,11 +136,32 @@ class _Connection(sqlite3.Connection):
         super().close()
 
 
+def _poll_itself(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    _execute(connection, "PRAGMA busy_timeout=0")
+
+
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > until:
+                raise
+        else:
+            return
+        await_only(asyncio.sleep(POLL_SECONDS * random.uniform(0.5, 1.5)))  # noqa: S311  no secret
+
+
+def _is_busy(error: OperationalError) -> bool:
+    return str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
 
 
 def _refuse_writes(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    _execute(connection, "PRAGMA query_only=ON")
+
+
+def _execute(connection: DBAPIConnection, statement: str) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA query_only=ON")
+    cursor.execute(statement)
     cursor.close()

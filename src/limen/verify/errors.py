@@ -85,4 +85,4 @@ class InsufficientScope(GuardError):
 
 class RevocationsStale(GuardError):
     code = "revocations_stale"
-    detail = "Revocations could not be followed for a while; try again in a moment."
+    detail = "What was revoked is not known well enough just now; try again in a moment."

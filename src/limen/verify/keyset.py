@@ -80,6 +80,15 @@ class Keys(Protocol):
     def find(self, kid: str) -> VerificationKey | None:
         """Return the key of that kid, or None. Must be cheap: anybody may ask for any kid."""
 
+    async def renew(self) -> bool:
+        """Let the keys be read anew; return False if that cannot be done just now.
+
+        Called for a kid that is not known, so anybody may bring it about: bound what it costs.
+        """
+
+    def renew_blocking(self) -> bool:
+        """Do the same in a thread that may wait."""
+
 
 class KeySet:
     """Keys that are known beforehand."""
@@ -107,6 +116,14 @@ class KeySet:
     def find(self, kid: str) -> VerificationKey | None:
         """Return the key of that kid, or None."""
         return self._keys.get(kid)
+
+    async def renew(self) -> bool:
+        """Return True: there is nothing else to be known."""
+        return True
+
+    def renew_blocking(self) -> bool:
+        """Return True."""
+        return True
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -5,10 +5,12 @@ credentials have changed since. The issuer writes each such change into a log, n
 order of commit; whoever verifies tokens follows the log and keeps the entries that still matter.
 A check is two dictionary look-ups and no I/O.
 
-    session   this session has ended                        known by the digest of its sid
-    account   tokens with a lower `cv` than this are void   the highest floor wins, in any order
+    session   this session has ended                        the digest of its sid
+    account   tokens with a lower `cv` than this are void   the digest of its user_id; the highest
+                                                            floor wins, in any order
     keys      the signing keys have changed                 nothing to remember here
 
+Sessions and accounts are named by digests, so that the log can be published and names nobody.
 Entries may arrive twice and in any order; the outcome is the same. An entry is forgotten when the
 last token that it covers has expired.
 
@@ -17,6 +19,7 @@ not known as revoked is neither good nor bad, and the answer is 503: a 401 would
 clients throw their tokens away. What is known as revoked stays refused.
 """
 
+import math
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
@@ -33,16 +36,17 @@ BOUND_SECONDS = 10.0
 Kind = Literal["session", "account", "keys"]
 
 
-def session_digest(sid: str) -> str:
-    """Return the name of a session in the log: SHA-256 of its sid, base64url without padding."""
-    return urlsafe_b64encode(sha256(sid.encode("utf-8")).digest()).rstrip(b"=").decode("ascii")
+def subject_digest(identifier: str) -> str:
+    """Return what a sid or user_id is called in the log: its SHA-256, base64url, no padding."""
+    digest = sha256(identifier.encode("utf-8")).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """One entry of the log.
 
-    `subject` is a session's digest or a user_id; `value` is the lowest `cv` still good, for
+    `subject` is the digest of a sid or user_id; `value` is the lowest `cv` still good, for
     accounts only; `expires_at` is in seconds since the Unix epoch.
     """
 
@@ -88,14 +92,19 @@ class Revocations:
                 )
             self.seq = max(self.seq, entry.seq)
 
-    def synced(self) -> None:
-        """Note that everything in the log has just been applied."""
-        self._synced_at = self._monotonic()
+    def synced(self, *, ago: float = 0.0) -> None:
+        """Note that everything was applied that stood in the log, `ago` seconds before now."""
+        self._synced_at = self._monotonic() - ago
+
+    @property
+    def age(self) -> float:
+        """The seconds since the log was read to its end; infinite if it never was."""
+        return math.inf if self._synced_at is None else self._monotonic() - self._synced_at
 
     @property
     def is_fresh(self) -> bool:
         """Whether the log was read to its end within the last `bound` seconds."""
-        return self._synced_at is not None and self._monotonic() - self._synced_at <= self._bound
+        return self.age <= self._bound
 
     def check(self, claims: Claims) -> None:
         """Let the claims pass if they are known to be still good.
@@ -104,9 +113,9 @@ class Revocations:
             InvalidToken: "ended": the session, or all of the account's older tokens, are revoked.
             RevocationsStale: Not known as revoked, but the log was not read for too long, or never.
         """
-        if session_digest(claims.sid) in self._sessions:
+        if subject_digest(claims.sid) in self._sessions:
             raise InvalidToken("ended")
-        floor = self._accounts.get(claims.user_id)
+        floor = self._accounts.get(subject_digest(claims.user_id))
         if floor is not None and claims.cv < floor.cv:
             raise InvalidToken("ended")
         if not self.is_fresh:

@@ -19,10 +19,12 @@ import time
 from collections.abc import Callable
 
 from limen.verify.claims import Claims
-from limen.verify.errors import InvalidToken
+from limen.verify.errors import InvalidToken, RevocationsStale
 from limen.verify.gate import Unverified, parse
-from limen.verify.keyset import Keys
+from limen.verify.issuer import Issuer
+from limen.verify.keyset import Keys, VerificationKey
 from limen.verify.revocations import Revocations
+from limen.verify.token_cache import SIZE, TokenCache, Verified
 
 # However an issuer is configured, a token that outlives a day is no access token.
 MAX_LIFETIME_SECONDS = 86400
@@ -34,10 +36,14 @@ MAX_LEEWAY_SECONDS = 60
 class Verifier:
     """Verifies the access tokens of one issuer for one audience.
 
-    `max_lifetime` and `leeway` are in seconds. `now` gives seconds since the Unix epoch.
+    Without `keys` they are fetched from the issuer, and its revocations followed
+    (`limen.verify.issuer`). `max_lifetime` and `leeway` are in seconds. `now` gives seconds since
+    the Unix epoch. `cached` is how many verified tokens are remembered, so that their signatures
+    are not computed again.
 
     Raises:
-        ValueError: The issuer or audience is empty, or the leeway or lifetime out of range.
+        ValueError: The issuer or audience is empty, or the leeway or lifetime out of range; the
+            issuer cannot be reached safely; keys were given without revocations.
     """
 
     def __init__(
@@ -45,11 +51,12 @@ class Verifier:
         issuer: str,
         audience: str,
         *,
-        keys: Keys,
-        revocations: Revocations,
+        keys: Keys | None = None,
+        revocations: Revocations | None = None,
         max_lifetime: int = MAX_LIFETIME_SECONDS,
         leeway: int = 0,
         now: Callable[[], float] = time.time,
+        cached: int = SIZE,
     ) -> None:
         if not issuer or not audience:
             raise ValueError("The issuer and the audience must not be empty.")
@@ -57,16 +64,44 @@ class Verifier:
             raise ValueError(f"The leeway must be 0 to {MAX_LEEWAY_SECONDS} seconds.")
         if max_lifetime <= 0:
             raise ValueError("The maximum lifetime must be positive.")
+        keys = keys or Issuer(issuer)
+        if revocations is None:
+            if not isinstance(keys, Issuer):
+                raise ValueError("Give the revocations with the keys, or an Issuer for both.")
+            revocations = keys.revocations
         self.revocations = revocations
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
+        self._cache = TokenCache(cached)
         self._max_lifetime = max_lifetime
         self._leeway = leeway
         self._now = now
 
     async def verify(self, token: str) -> Claims:
-        """Return the claims of a good token; raises what `check` raises."""
+        """Return the claims of a good token; raises what `check` raises.
+
+        A token whose key is not known is judged when the keys have been read anew: its key may
+        have been made a moment ago.
+        """
+        try:
+            return self.check(token)
+        except InvalidToken as refusal:
+            if refusal.reason != "unknown_key":
+                raise
+        if not await self._keys.renew():
+            raise RevocationsStale
+        return self.check(token)
+
+    def verify_blocking(self, token: str) -> Claims:
+        """Do the same in a thread that may wait, as those of a WSGI server may."""
+        try:
+            return self.check(token)
+        except InvalidToken as refusal:
+            if refusal.reason != "unknown_key":
+                raise
+        if not self._keys.renew_blocking():
+            raise RevocationsStale
         return self.check(token)
 
     def check(self, token: str) -> Claims:
@@ -89,18 +124,23 @@ class Verifier:
         Raises:
             InvalidToken: It is not authentic; `reason` says why.
         """
+        known = self._cache.get(token)
+        if known is not None and self._keys.find(known.key.kid) is known.key:
+            return known.claims
         unverified = parse(token)
-        self._check_signature(unverified)
+        key = self._signer(unverified)
         claims = Claims.from_payload(unverified.payload)
         self._check_recipient(claims)
+        self._cache.put(token, Verified(claims, key))
         return claims
 
-    def _check_signature(self, token: Unverified) -> None:
+    def _signer(self, token: Unverified) -> VerificationKey:
         key = self._keys.find(token.kid)
         if key is None:
             raise InvalidToken("unknown_key")
         if key.algorithm != token.algorithm or not key.verifies(token.signed, token.signature):
             raise InvalidToken("bad_signature")
+        return key
 
     def _check_recipient(self, claims: Claims) -> None:
         if claims.issuer != self._issuer:

@@ -1,0 +1,1 @@
+"""Measurements: what limen costs, one command a file."""

@@ -1,0 +1,251 @@
+"""What one request costs PostgreSQL: statements, commits, rows, and bytes of log and of table.
+
+    python -m benchmarks.costs                    on a server of its own, which is removed again
+    python -m benchmarks.costs postgresql://...   in an empty database of yours; its role must be
+                                                  allowed to CHECKPOINT
+
+Each kind of request is made `TIMES` times through the whole application. Statements and commits
+are counted at the driver. Bytes of write-ahead log are the distance that the log has moved,
+shared out; requests are made beforehand, so that the pages are in the log since the last
+checkpoint. The first change of a page after a checkpoint writes the whole page, which is told
+apart.
+
+Nothing here depends on the speed of the machine but `refreshes a second`, which is mostly that of
+its disk: each is committed by itself, and the client has its share of the cores.
+"""
+
+import asyncio
+import hashlib
+import itertools
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import psycopg
+from fastapi import FastAPI
+from sqlalchemy import create_engine
+
+from limen.database.migrate import migrate
+from limen.limen import Limen
+from limen.refresh import ROTATION
+from limen.settings import Settings
+from limen.tokens import digest
+from tests.clock import ManualClock
+from tests.people import Person, attempt, calling_from, somebody
+from tests.postgresql import a_server
+from tests.running import running
+from tests.test_costs import counted
+
+TIMES = 100
+FAILURES = 40  # one address may fail fifty times
+MANY = 10_000
+SECONDS = 5
+
+_ONE_A_PAGE = b"""
+    SELECT DISTINCT ON ((ctid::text::point)[0]) fid_hash FROM sessions WHERE ended_at IS NULL
+    ORDER BY (ctid::text::point)[0]
+"""
+
+Step = Callable[[], Awaitable[httpx2.Response]]
+
+
+@dataclass
+class Bench:
+    """The limen that is measured, and a connection beside it."""
+
+    limen: Limen
+    beside: psycopg.Connection[tuple[int]]
+
+    def ask(self, question: str) -> int:
+        found = self.beside.execute(question.encode()).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def log(self) -> int:
+        return self.ask("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+
+    async def cost(self, name: str, step: Step, status: int, times: int = TIMES) -> None:
+        """Take the step so many times, and so many times again, and tell what the latter cost."""
+        for _ in range(times):
+            await step()
+        with counted(self.limen) as cost:
+            before = self.log()
+            for _ in range(times):
+                if (answer := await step()).status_code != status:
+                    raise SystemExit(f"{name}: {answer.status_code}")
+            log = self.log() - before
+        tell(
+            f"{name:<26} {len(cost.statements) / times:>10.1f} {cost.commits / times:>8.1f} "
+            f"{log / times:>13.0f}"
+        )
+
+
+def tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+async def requests(bench: Bench) -> None:
+    """Tell what each kind of request costs."""
+    limen = bench.limen
+    shop = FastAPI()
+    shop.add_api_route("/orders", lambda: "none")
+    limen.guard(shop)
+    numbers = iter(range(10**6))
+    transport = httpx2.ASGITransport(shop)
+    tell(f"{'':<26} statements  commits  bytes of log")
+    async with (
+        calling_from(limen, "127.0.0.1") as known,
+        calling_from(limen, "198.51.100.7") as stranger,
+        httpx2.AsyncClient(transport=transport, base_url="http://shop.test") as door,
+    ):
+        ada = await somebody(limen, known)
+        await bench.cost("sign-in, known device", ada.sign_in, 200)
+        await bench.cost("sign-in, new device", lambda: newly(limen, ada), 200)
+        unknown = lambda: attempt(stranger, f"p{next(numbers)}@example.com")  # noqa: E731
+        await bench.cost("failed sign-in", unknown, 401, FAILURES // 2)
+        await bench.cost("refresh, bare", ada.refresh, 200)
+        keyed = lambda: ada.refresh(key=f"retry-key-{next(numbers):010d}")  # noqa: E731
+        await bench.cost("refresh, keyed", keyed, 200)
+        await bench.cost("guarded request", lambda: door.get("/orders", headers=ada.bearer()), 200)
+        await bench.cost("/auth/me", ada.me, 200)
+        people = [Person(known, ada.email, ada.user_id) for _ in range(2 * TIMES)]
+        for person in people:
+            await person.sign_in()
+        leaving = iter(people)
+        await bench.cost("logout", lambda: next(leaving).log_out(), 204)
+
+
+async def newly(limen: Limen, person: Person) -> httpx2.Response:
+    async with calling_from(limen, "127.0.0.1") as unknown:
+        return await attempt(unknown, person.email)
+
+
+async def tables(bench: Bench) -> list[str]:
+    """Tell how many bytes an account and a session take; return the keys of the sessions."""
+    features, keys = bench.limen.features, list[str]()
+    people = [f"person{n}@example.com" for n in range(MANY)]
+    before = {name: sizes(bench, name) for name in ("accounts", "sessions")}
+    new = "INSERT INTO accounts VALUES (%s, %s, %s, repeat('$', 97), 1, '', 0)"
+    with bench.beside.cursor() as cursor:
+        cursor.executemany(new, [(ident(person), person, person) for person in people])
+    async with features.database.write() as connection:
+        for person in people:
+            session = await features.sessions.start(
+                connection, user_id=ident(person), cv=1, scope=""
+            )
+            if session is not None:
+                keys.append(digest(session.generation.fid))
+    for name, (table, indexes) in before.items():
+        now = sizes(bench, name)
+        tell(
+            f"{MANY} rows of {name}: {(now[0] - table) / MANY:.0f} bytes of table each, "
+            f"{(now[1] - indexes) / MANY:.0f} of indexes"
+        )
+    return keys
+
+
+def ident(person: str) -> str:
+    return hashlib.sha256(person.encode()).hexdigest()[:32]
+
+
+def sizes(bench: Bench, table: str) -> tuple[int, int]:
+    return (
+        bench.ask(f"SELECT pg_table_size('{table}')"),
+        bench.ask(f"SELECT pg_indexes_size('{table}')"),
+    )
+
+
+class Rotations:
+    """Refreshes as the database sees them: the statement, a commit each, without the tokens."""
+
+    def __init__(self, now: int) -> None:
+        rotation = ROTATION.compile(dialect=create_engine("postgresql+psycopg://").dialect)
+        self._sql = str(rotation).encode()
+        self._always = {**rotation.params, "now": now, "issued_at": now, "window": 0, "key": None}
+
+    def log(self, bench: Bench, keys: list[str]) -> None:
+        """Tell how much log refreshing all sessions writes, first after a checkpoint, then later.
+
+        The keys are digests, so their own order has nothing to do with that of the rows.
+        """
+        seldom = bench.beside.execute(_ONE_A_PAGE).fetchall()
+        first = {str(fid) for (fid,) in seldom}
+        bench.beside.execute("CHECKPOINT")
+        self._tell_log(bench, "a page's first refresh", sorted(first))
+        self._tell_log(bench, "a page's later refreshes", sorted({*keys} - first))
+        table, indexes = sizes(bench, "sessions")
+        for k in range(1, 4):
+            for fid in sorted(keys, reverse=bool(k % 2)):
+                self._rotate(bench.beside, fid, k)
+        after = sizes(bench, "sessions")
+        tell(
+            f"refreshing all of them thrice made {(after[0] - table) / table:.0%} of table, "
+            f"{(after[1] - indexes) / indexes:.0%} of indexes"
+        )
+
+    def speed(self, url: str, keys: list[str], connections: int) -> None:
+        """Tell how many can be done in a second over so many connections."""
+        done, end = [0] * connections, time.monotonic() + SECONDS
+
+        def go_on(place: int) -> None:
+            with psycopg.connect(url, autocommit=True) as connection:
+                for fid in itertools.cycle(keys[place::connections]):
+                    if time.monotonic() > end:
+                        return
+                    done[place] += 1
+                    newer = connections * 10**9 + done[place]  # than the row, which catches up
+                    self._rotate(connection, fid, newer)
+
+        threads = [threading.Thread(target=go_on, args=(n,)) for n in range(connections)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        tell(f"refreshes a second over {connections} connections: {sum(done) / SECONDS:.0f}")
+
+    def _tell_log(self, bench: Bench, name: str, keys: list[str]) -> None:
+        before = bench.log()
+        for fid in keys:
+            self._rotate(bench.beside, fid, 0)
+        tell(f"{name} after a checkpoint: {(bench.log() - before) / len(keys):.0f} bytes of log")
+
+    def _rotate(self, connection: psycopg.Connection[tuple[int]], fid: str, k: int) -> None:
+        connection.execute(self._sql, {**self._always, "fid": fid, "k": k})
+
+
+async def measure(url: str) -> None:
+    """Measure everything in an empty database."""
+    migrate(url)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        psycopg.connect(url, autocommit=True) as beside,
+    ):
+        settings = Settings(data_dir=Path(folder), database_url=url, signing_algorithm="ES256")
+        clock = ManualClock()
+        async with running(settings, clock) as limen:
+            bench = Bench(limen, beside)
+            beside.execute("SET synchronous_commit = off")  # it writes as much, and sooner
+            version = beside.execute("SHOW server_version").fetchone()
+            tell(f"PostgreSQL {(version or ('?',))[0]}")
+            await requests(bench)
+            keys = await tables(bench)
+            rotations = Rotations(clock())
+            await asyncio.to_thread(rotations.log, bench, keys)
+            for connections in (1, 16):
+                await asyncio.to_thread(rotations.speed, url, keys, connections)
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        asyncio.run(measure(sys.argv[1]))
+        return
+    with a_server() as server:
+        asyncio.run(measure(server.url))
+
+
+if __name__ == "__main__":
+    main()
