@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 COMMAND = (sys.executable, "-W", "error", "-m", "limen")
 SECONDS = 20  # longer than anything here takes on a busy machine
@@ -24,6 +26,12 @@ class Server:
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """What it and its workers have logged so far."""
+        lines = (self.data.parent / "log").read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line[0] == "{" and line[-2:] == "}\n"]
 
 
 def environment(data: Path, **settings: str) -> dict[str, str]:
@@ -48,13 +56,27 @@ def run(
     )
 
 
+def until(holds: Callable[[], bool], seconds: float = SECONDS) -> float:
+    """Wait until it holds; return how many seconds that took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
 @contextmanager
-def serving(data: Path, *, command: tuple[str, ...] = COMMAND, **settings: str) -> Iterator[Server]:
-    """Run `limen serve` on a free port, its log beside its data, for the length of the block."""
+def serving(
+    data: Path, *words: str, command: tuple[str, ...] = COMMAND, **settings: str
+) -> Iterator[Server]:
+    """Run `limen serve` on a free port, its log beside its data, for the length of the block.
+
+    `words` come last on its command line, such as `"--workers", "4"`.
+    """
     with (
         (data.parent / "log").open("w") as log,
         subprocess.Popen(
-            [*command, "serve", "--port", "0", "--json"],
+            [*command, "serve", "--port", "0", "--json", *words],
             env=environment(data, **settings),
             cwd=data.parent,
             stdout=subprocess.PIPE,

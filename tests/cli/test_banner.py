@@ -1,13 +1,13 @@
 """What `limen serve` says when it answers."""
 
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
 from limen import Limen
-from limen.cli.banner import Banner
-from limen.cli.server import announce
+from limen.cli.banner import Banner, announce
 from limen.settings import Settings
 from limen.telemetry.redaction import redact_member
 from tests.conftest import on_postgresql, on_sqlite
@@ -60,6 +60,17 @@ async def test_what_is_for_development_only_is_said(limen: Limen) -> None:
     assert "LIMEN_DOCS=off" in at_home
     assert "plain http" not in at_home
     assert "plain http" in outside
+
+
+async def test_workers_are_told_where_there_are_several(limen: Limen) -> None:
+    one = Banner.of(limen, LOOPBACK)
+    told = json.loads(json.dumps(one.document()))
+    four = Banner.of_workers(4, told)
+
+    assert one.document()["workers"] == 1
+    assert not any("Workers" in line for line in one.lines())
+    assert four.document() == one.document() | {"workers": 4}
+    assert "  Workers 4" in four.lines()
 
 
 class TestInProduction:

@@ -7,14 +7,14 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from limen.cli.server import GRACEFUL_SECONDS
-from tests.cli.processes import SECONDS, Server, run, serving
+from limen.cli.worker import GRACEFUL_SECONDS
+from tests.cli.processes import SECONDS, Server, run, serving, until
 from tests.people import AUTH, PASSWORD
 
 LOGIN = json.dumps({"email": "ada@example.com", "password": PASSWORD}).encode()
@@ -38,15 +38,6 @@ def http(server: Server) -> Iterator[httpx2.Client]:
 def cpu_seconds_of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def until(holds: Callable[[], bool]) -> float:
-    """Wait until it holds; return how many seconds that took."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < SECONDS
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def test_it_makes_what_it_needs_for_this_user_alone(server: Server, http: httpx2.Client) -> None:

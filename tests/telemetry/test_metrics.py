@@ -1,5 +1,6 @@
 """Every event moves its series, every series is there from the start, and none can be invented."""
 
+import itertools
 import random
 import re
 
@@ -92,6 +93,16 @@ def test_the_queue_is_asked_when_the_metrics_are_read() -> None:
     waiting.append(3)
 
     assert samples(metrics)["limen_password_queue_waiting"] == 3
+
+
+def test_the_queue_is_asked_when_a_hash_is_done() -> None:
+    """Other workers cannot ask: they see what was said last."""
+    metrics = Metrics()
+    waiting = itertools.count(3)
+    metrics.watch_password_queue(lambda: next(waiting))
+    metrics.subscriber(events.PasswordHashed(waited=0.3, took=0.06))
+
+    assert next(waiting) == 4
 
 
 def test_a_request_is_counted_by_route_method_and_status() -> None:

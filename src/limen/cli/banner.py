@@ -1,13 +1,21 @@
 """What `limen serve` says once it answers: where it is, and what is not fit for production yet."""
 
+import logging
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from limen import __version__
+from limen.cli.output import show
 from limen.database.address import place, sqlite_path
-from limen.limen import Limen
 from limen.settings import Settings
+
+if TYPE_CHECKING:
+    from limen.limen import Limen  # the supervisor of workers does without it
+
+_log = logging.getLogger("limen.serve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +28,10 @@ class Banner:
     root_key_at: str
     issuer: str | None
     development_only: tuple[str, ...]
+    workers: int = 1
 
     @classmethod
-    def of(cls, limen: Limen, address: tuple[Any, ...]) -> Self:
+    def of(cls, limen: "Limen", address: tuple[Any, ...]) -> Self:
         """Describe a limen that listens on a socket's address."""
         settings, url = limen.settings, _url(address)
         path = limen.features.secret.path
@@ -34,6 +43,12 @@ class Banner:
             issuer=None if settings.public_url == url else settings.public_url,
             development_only=tuple(_development_only(settings, address)),
         )
+
+    @classmethod
+    def of_workers(cls, workers: int, document: Mapping[str, Any]) -> Self:
+        """Return the banner of so many workers, from the document of one of them."""
+        points = tuple(document["development_only"])
+        return cls(**{**document, "development_only": points, "workers": workers})
 
     def document(self) -> dict[str, Any]:
         """Return the banner for a program; no name in it is one that the log would redact."""
@@ -47,6 +62,7 @@ class Banner:
             "Data": self.data,
             "Secret": f"{self.root_key_at} (keep a copy apart from the data)",
             "Issuer": self.issuer,
+            "Workers": str(self.workers) if self.workers > 1 else None,
         }
         lines = [f"limen {__version__} is serving. Stop it with Ctrl-C.", ""]
         lines += [f"  {name:<8}{value}" for name, value in rows.items() if value is not None]
@@ -54,6 +70,18 @@ class Banner:
             lines += ["", "  For development only:"]
             lines += [f"  - {point}" for point in self.development_only]
         return [*lines, ""]
+
+
+def announce(banner: Banner, settings: Settings, *, as_json: bool) -> None:
+    """Tell a program, a person or the log that limen answers."""
+    logs_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and not sys.stderr.isatty()
+    )
+    if as_json or not logs_json:
+        show(banner.document(), banner.lines(), as_json=as_json, err=True)
+    else:
+        points = " ".join(banner.development_only)
+        _log.info("serving", extra=banner.document() | {"development_only": points})
 
 
 def _data(settings: Settings) -> str:

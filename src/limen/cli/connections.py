@@ -11,6 +11,9 @@ The descriptors do not run out. Without any, asyncio reports each attempt to acc
 traceback, thousands a second, and the database cannot be opened either. So some are reserved, and
 whoever comes when the others are in use is hung up on at once. In each turn of its loop asyncio
 accepts as many as its backlog says, and it takes some turns to hang up: hence `ACCEPTED_AT_ONCE`.
+
+When the process stops, uvicorn hangs up on whoever has nothing in flight. Whoever was just let in
+has: the first request is on its way, and no other worker can answer it. It gets a second to come.
 """
 
 import asyncio
@@ -20,6 +23,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0  # as long as a body may take
+FIRST_SECONDS = 1.0
 ACCEPTED_AT_ONCE = 16
 RESERVED_FILES = 8 * ACCEPTED_AT_ONCE  # the rest is for the database and the libraries
 
@@ -46,6 +50,14 @@ class Connection(H11Protocol):
             transport.abort()
         else:
             self._wait_for_a_head()
+
+    def shutdown(self) -> None:
+        """Close it after what is in flight, or what is sure to come."""
+        first: object = self.cycle  # uvicorn declares it as if there always were one
+        if first is None:
+            self.loop.call_later(FIRST_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def handle_events(self) -> None:
         """Work on what has arrived; a new cycle says that a whole head was in it."""

@@ -1,109 +1,108 @@
-"""Serving: what `limen serve` does once the settings are good.
+"""Serving: what one process of `limen serve` does once the settings are good.
 
 The order makes every failure early and plain. First the port is taken, then the database is
 opened, then requests are answered; a client that connects in between waits. limen is opened here
 and not by uvicorn's lifespan protocol, so that what cannot start is raised to the command line as
 what it is. The signals are handled here too: uvicorn would raise them once more when it is done,
 and beside our own handlers would take the first Ctrl-C for the second, which does not wait.
+
+The process may be the only one, or one of the workers of `limen.cli.workers`. A worker tells its
+banner to the supervisor, which has the say, and stops when that has gone.
 """
 
 import asyncio
-import errno
+import json
 import logging
+import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
+from structlog.contextvars import bind_contextvars
 
 from limen import app
-from limen.cli.banner import Banner
-from limen.cli.commands import Failed
+from limen.cli.banner import Banner, announce
 from limen.cli.connections import ACCEPTED_AT_ONCE, Connection, allow_many_files
-from limen.cli.output import show
+from limen.cli.listener import BACKLOG
+from limen.cli.worker import GRACEFUL_SECONDS
 from limen.limen import Limen
 from limen.settings import Settings
 from limen.telemetry.logs import configure
+from limen.telemetry.shared_metrics import clear_away
 
-GRACEFUL_SECONDS = 10  # as long as container runtimes wait between SIGTERM and SIGKILL
 KEEP_ALIVE_SECONDS = 5
-BACKLOG = 2048
-
-_HIGHEST_PRIVILEGED_PORT = 1023
 
 _log = logging.getLogger("limen.serve")
 
 
-def run(settings: Settings, host: str, port: int, *, as_json: bool) -> None:
-    """Serve until a signal comes.
+def run(settings: Settings, listener: socket.socket, *, as_json: bool) -> None:
+    """Serve alone until a signal comes.
 
     Raises:
-        Failed: The address cannot be listened on.
         ConfigurationError: A setting, the secret or the data directory cannot be used.
         DatabaseUnavailable: The database cannot be opened.
     """
+
+    def answering(banner: Banner) -> None:
+        announce(banner, settings, as_json=as_json)
+
+    _run(settings, listener, None, answering)
+
+
+def work(settings: Settings, listener: socket.socket, line: socket.socket) -> None:
+    """Serve as one of several, until a signal comes or the other end of the line closes.
+
+    Raises:
+        ConfigurationError, DatabaseUnavailable: As above.
+    """
+
+    def answering(banner: Banner) -> None:
+        with suppress(OSError):  # nobody is there: the line's end stops us
+            line.sendall(json.dumps(banner.document()).encode() + b"\n")
+
+    bind_contextvars(pid=os.getpid())  # into every line of the log
+    _run(settings, listener, line, answering)
+    line.setblocking(False)
+    with suppress(BlockingIOError):
+        line.recv(1)
+        clear_away()  # the supervisor has gone, and cannot do it
+
+
+def _run(
+    settings: Settings,
+    listener: socket.socket,
+    line: socket.socket | None,
+    answering: Callable[[Banner], None],
+) -> None:
     configure(settings.log_format, settings.log_level)
     allow_many_files()
-    with _listener(host, port) as listener:
-        asyncio.run(_serve(Limen(settings), listener, as_json=as_json))
+    asyncio.run(_serve(Limen(settings), listener, line, answering))
 
 
-def announce(banner: Banner, settings: Settings, *, as_json: bool) -> None:
-    """Tell a program, a person or the log that limen answers."""
-    logs_json = settings.log_format == "json" or (
-        settings.log_format == "auto" and not sys.stderr.isatty()
-    )
-    if as_json or not logs_json:
-        show(banner.document(), banner.lines(), as_json=as_json, err=True)
-    else:
-        points = " ".join(banner.development_only)
-        _log.info("serving", extra=banner.document() | {"development_only": points})
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    # Only of a socket that says TCP does asyncio know that answers are not to wait for an ACK.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except (OSError, UnicodeError) as error:
-        listener.close()
-        raise Failed(_why_not(error, host, port)) from None
-    return listener
-
-
-def _why_not(error: Exception, host: str, port: int) -> str:
-    match getattr(error, "errno", None):
-        case errno.EADDRINUSE:
-            return (
-                f"Port {port} of {host} is in use: stop what listens there, "
-                f"or choose another with --port {port + 1 if port < 65535 else 8000}."  # noqa: PLR2004
-            )
-        case errno.EACCES | errno.EPERM if port <= _HIGHEST_PRIVILEGED_PORT:
-            return f"Port {port} is not for ordinary users: choose another with --port 8000."
-        case _:
-            return (
-                f"This machine cannot listen on {host}: use --host 127.0.0.1 for itself alone, "
-                "or --host 0.0.0.0 for everybody."
-            )
-
-
-async def _serve(limen: Limen, listener: socket.socket, *, as_json: bool) -> None:
-    def answering() -> None:
-        announce(Banner.of(limen, listener.getsockname()), limen.settings, as_json=as_json)
-
-    server = _Server(_config(limen), answering)
+async def _serve(
+    limen: Limen,
+    listener: socket.socket,
+    line: socket.socket | None,
+    answering: Callable[[Banner], None],
+) -> None:
+    server = _Server(_config(limen), lambda: answering(Banner.of(limen, listener.getsockname())))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop, number)
+    if line is not None:
+        loop.add_reader(line, _hung_up, server, line)
     async with limen.lifespan():
         if not server.should_exit:
             await server.serve(sockets=[listener])
     _log.info("stopped")
+
+
+def _hung_up(server: "_Server", line: socket.socket) -> None:
+    asyncio.get_running_loop().remove_reader(line)  # nothing is ever said but goodbye
+    _log.error("the supervisor has gone")
+    server.stop(signal.SIGTERM)
 
 
 def _config(limen: Limen) -> uvicorn.Config:

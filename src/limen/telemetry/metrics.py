@@ -9,12 +9,13 @@ method is "other", and a label whose values are not known beforehand takes `MAX_
 later ones are "other" too. There are no accounts, addresses or sessions in labels.
 
 Each `Metrics` has a registry of its own, so that two limens in one process, or limen mounted in
-an application with metrics of its own, do not meet.
+an application with metrics of its own, do not meet. Workers of `limen serve` do: whichever is
+asked shows what all have counted (`limen.telemetry.shared_metrics`).
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -41,6 +42,7 @@ from limen.events import (
     SignIn,
     SignInOutcome,
 )
+from limen.telemetry.shared_metrics import everybodys, in_turn, shared_folder
 from limen.verify.keyset import ALGORITHMS
 
 OTHER: Final = "other"
@@ -111,6 +113,12 @@ class Metrics:
 
     def __init__(self, *, limits: Iterable[str] = (), version: str = __version__) -> None:
         self._registry = CollectorRegistry()
+        self._folder = shared_folder()
+        self._queue: Callable[[], float] = lambda: 0
+        with in_turn(self._folder):
+            self._declare(limits, version)
+
+    def _declare(self, limits: Iterable[str], version: str) -> None:
         self._counters: dict[type[Event], _EventCounter] = {
             counted.event: _EventCounter(counted, self._registry, limits) for counted in COUNTERS
         }
@@ -121,7 +129,9 @@ class Metrics:
         self._queueing = self._histogram(
             "limen_password_queue_seconds", "Time a password hash waited.", QUEUE_BUCKETS
         )
-        self._waiting = self._gauge("limen_password_queue_waiting", "Hashes waiting for a thread.")
+        self._waiting = self._gauge(
+            "limen_password_queue_waiting", "Hashes waiting for a thread.", "livesum"
+        )
         self._requests = self._counter(
             "limen_http_requests", "Requests answered.", "route", "method", "status"
         )
@@ -129,7 +139,8 @@ class Metrics:
             "limen_http_request_seconds", "Time to the end of the answer.", REQUEST_BUCKETS, "route"
         )
         self._routes = _Values()
-        self._gauge("limen_build_info", "Always 1.", "version").labels(version).set(1)
+        info = self._gauge("limen_build_info", "Always 1.", "livemax", "version")
+        info.labels(version).set(1)
 
     def subscriber(self, event: Event) -> None:
         """Count the event; one that feeds no counter is ignored."""
@@ -139,6 +150,7 @@ class Metrics:
         if isinstance(event, PasswordHashed):
             self._queueing.observe(event.waited)
             self._hashing.observe(event.took)
+            self._waiting.set(self._queue())
         if isinstance(event, Refreshed) and event.outcome == "replayed":
             self._replays.inc()
 
@@ -150,18 +162,26 @@ class Metrics:
         self._durations.labels(route).observe(seconds)
 
     def watch_password_queue(self, waiting: Callable[[], float]) -> None:
-        """Ask `waiting` how many hashes wait for a thread, whenever the metrics are read."""
-        self._waiting.set_function(waiting)
+        """Ask `waiting` how many hashes wait for a thread, whenever the metrics are read.
+
+        Other workers cannot ask ours: for them it is asked whenever a hash is done, too.
+        """
+        self._queue = waiting
 
     def render(self) -> tuple[bytes, str]:
         """Return the metrics in Prometheus' text format, and its content type."""
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        self._waiting.set(self._queue())
+        with in_turn(self._folder):
+            shown = self._registry if self._folder is None else everybodys(self._folder)
+            return generate_latest(shown), CONTENT_TYPE_LATEST
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self._registry)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, labels, registry=self._registry)
+    def _gauge(
+        self, name: str, text: str, of_all: Literal["livesum", "livemax"], *labels: str
+    ) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode=of_all)
 
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...], *labels: str
