@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint format lock clean
+.PHONY: help install serve test soak lint format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,7 +21,12 @@ serve: install ## Run limen on SQLite, data in ./limen-data
 	$(BIN)/limen serve
 
 test: install ## Run the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+KILLS ?= 1000
+REPEAT ?= 10
+soak: install ## Break everything for some ten minutes: KILLS=1000 REPEAT=10
+	$(BIN)/python -m tests.soak --kills $(KILLS) --repeat $(REPEAT)
 
 lint: install ## Check style, types and layers
 	$(BIN)/ruff check .

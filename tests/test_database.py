@@ -29,6 +29,7 @@ from limen.database.schema import accounts, metadata
 from limen.database.sqlite import BUSY_SECONDS, SQLite
 from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.events import DatabaseFailed, Event, Events
+from tests.crowds import until
 from tests.refusals import rows_in_file
 
 pytestmark = pytest.mark.anyio
@@ -211,6 +212,21 @@ async def test_a_reader_cannot_write(database: Database) -> None:
             await connection.exec_driver_sql(COUNT_UP)
 
     assert await count(database) == 0
+
+
+async def test_whoever_is_cancelled_while_a_connection_opens_leaves_no_thread_behind(
+    path: Path,
+) -> None:
+    before = threading.active_count()
+    for _ in range(50):
+        database = SQLite(path, Events())
+        opening = asyncio.create_task(database._connect())
+        await asyncio.sleep(random.choice([0, 0, 0.0002, 0.0005, 0.001]))
+        opening.cancel()
+        (outcome,) = await asyncio.gather(opening, return_exceptions=True)
+        if not isinstance(outcome, BaseException):
+            await outcome.close()
+        await until(lambda: threading.active_count() == before)  # it ends a moment after its answer
 
 
 async def test_a_locked_database_is_unavailable_in_bounded_time(

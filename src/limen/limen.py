@@ -95,6 +95,11 @@ class Limen:
             finally:
                 self._features = None
 
+    def end_long_polls(self) -> None:
+        """Answer whoever waits for revocations, now and from now on: the process will stop."""
+        if self._features is not None:
+            self._features.feed.close()
+
     def guard(self, app: FastAPI, *, open: Collection[str] = ()) -> None:  # noqa: A002
         """Close every route of the application but limen's own open ones and those named.
 

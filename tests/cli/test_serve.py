@@ -123,6 +123,19 @@ def test_a_request_in_flight_is_answered_before_it_stops(
     assert cpu < 3  # however busy the machine is: the start is promised within three seconds
 
 
+def test_whoever_waits_for_revocations_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "data", LIMEN_LOG_FORMAT="json") as server,
+        socket.create_connection(("127.0.0.1", server.port), SECONDS) as connection,
+    ):
+        question = f"GET {AUTH}/revocations?after=1&wait=20 HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.sendall(question.encode())
+        time.sleep(0.3)  # until it waits
+        server.process.terminate()
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert server.process.wait(GRACEFUL_SECONDS) == 0
+
+
 def _connects(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != errno.ECONNREFUSED

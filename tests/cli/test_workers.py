@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
+import jwt
 import pytest
 
 from limen.cli.worker import PATIENCE_SECONDS
@@ -102,8 +103,16 @@ def shown_by(server: Server, pid: int) -> str:
 
 def folder(pid: int) -> Path:
     """Where a worker counts."""
-    environment = Path(f"/proc/{pid}/environ").read_text()
-    return Path(environment.split("PROMETHEUS_MULTIPROC_DIR=")[1].split("\0")[0])
+    return Path(environment_of(pid)["PROMETHEUS_MULTIPROC_DIR"])
+
+
+def database(server: Server) -> str:
+    return environment_of(server.process.pid)["LIMEN_DATABASE_URL"]
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")
+    return dict(entry.split("=", 1) for entry in entries)
 
 
 def counted(metrics: str, series: str) -> float:
@@ -126,8 +135,7 @@ def test_the_workers_share_the_cores_they_hash_with(server: Server) -> None:
     share = max(1, len(os.sched_getaffinity(0)) // 2)
 
     for pid in living(server):
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        assert f"LIMEN_HASH_THREADS={share}".encode() in environment
+        assert environment_of(pid)["LIMEN_HASH_THREADS"] == str(share)
 
 
 def test_a_session_ended_through_one_is_refused_by_the_other(server: Server) -> None:
@@ -148,6 +156,44 @@ def test_a_session_ended_through_one_is_refused_by_the_other(server: Server) -> 
     took = until(refused)
     print(f"refused by the other worker after {took:.2f} s")
     assert took < 5  # about one at most, on a machine that is not busy
+
+
+def test_in_an_emergency_no_token_of_the_new_key_is_refused_by_any_worker(server: Server) -> None:
+    """Each token is shown at once, over a connection of its own: to whichever worker takes it."""
+    stop, seen = threading.Event(), []
+
+    def hammer() -> None:
+        with client(server) as http:
+            tokens = http.post(f"{AUTH}/login", json=ADA).json()
+            while not stop.is_set():
+                body = {"refresh_token": tokens["refresh_token"]}
+                tokens = http.post(f"{AUTH}/refresh", json=body).json()
+                access = tokens["access_token"]
+                kid = jwt.get_unverified_header(access)["kid"]
+                bearer = {"Authorization": f"Bearer {access}"}
+                seen.append((kid, http.get(f"{AUTH}/me", headers=bearer).status_code, bearer))
+
+    threads = [threading.Thread(target=hammer) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(seen) > 20)
+    rotated = run(
+        server.data, "keys", "rotate", "--emergency", "--json", LIMEN_DATABASE_URL=database(server)
+    )
+    made = json.loads(rotated.stdout)["kid"]
+    until(lambda: [kid for kid, *_ in seen[-20:]] == [made] * 20)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    new = [status for kid, status, _ in seen if kid == made]
+    late = sum(status == 401 for kid, status, _ in seen if kid != made)
+    print(f"{len(new)} tokens of the new key, none refused; {late} of the old one came too late")
+    assert set(new) == {200}
+    (leaked,) = [bearer for kid, _, bearer in seen[:1] if kid != made]
+    for pid in living(server):
+        with alone(server, pid) as http:
+            assert http.get(f"{AUTH}/me", headers=leaked).status_code == 401
 
 
 def test_whichever_worker_is_asked_has_counted_the_requests_of_all(server: Server) -> None:

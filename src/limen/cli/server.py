@@ -87,7 +87,7 @@ async def _serve(
     line: socket.socket | None,
     answering: Callable[[Banner], None],
 ) -> None:
-    server = _Server(_config(limen), lambda: answering(Banner.of(limen, listener.getsockname())))
+    server = _Server(limen, lambda: answering(Banner.of(limen, listener.getsockname())))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop, number)
@@ -124,13 +124,15 @@ def _config(limen: Limen) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, answering: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, limen: Limen, answering: Callable[[], None]) -> None:
+        super().__init__(_config(limen))
+        self._limen = limen
         self._answering = answering
 
     def stop(self, number: int) -> None:
         """Finish what is in flight and stop; a second Ctrl-C stops at once."""
         _log.info("stopping", extra={"signal": signal.Signals(number).name})
+        self._limen.end_long_polls()
         self.handle_exit(number, None)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -21,6 +21,7 @@ import random
 import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -92,6 +93,16 @@ class SQLite(Database):
         return engine
 
     async def _connect(self) -> aiosqlite.Connection:
+        """Open a connection; whoever is cancelled meanwhile closes it, and with it its thread."""
+        opening = asyncio.ensure_future(self._open())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                await (await opening).close()
+            raise
+
+    async def _open(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(
             f"file:{quote(str(self.path))}?mode=rw",
             uri=True,

@@ -1,0 +1,122 @@
+"""The long faults, over and over, and one table of what they did: `make soak`.
+
+    python -m tests.soak --kills 1000 --repeat 10
+
+Each fault is its test, run by pytest: `kill -9` of workers in one run on each database, the others
+so many runs as they are. What the tests record (`tests.faults.figures`) is added up. The table is
+the last thing printed, and the exit code is 1 if a test failed or anything did not hold.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+FAULTS = Path(__file__).parent / "faults"
+
+# Once, with as many kills as asked for, and what is repeated if it is there.
+KILLED = ("test_sigkill.py",)
+REPEATED = ("test_postgresql_restarts.py", "test_failover.py")
+
+# A column of the table, and what a test calls it when it records its figures.
+COLUMNS = {
+    "times": "times",
+    "requests": "requests",
+    "broken": "broken",
+    "endings verified": "verified",
+    "lost": "lost",
+    "forked": "forked",
+    "signed out": "signed_out",
+}
+ZEROS = ("lost", "forked", "signed_out")
+
+
+@dataclass(slots=True)
+class Row:
+    """A fault on a database: the sums over all its runs; no `figures` if the test records none."""
+
+    figures: dict[str, int] = field(default_factory=dict)
+    runs: int = 0
+    failed: int = 0
+    seconds: float = 0
+
+    def add(self, report: pytest.TestReport) -> None:
+        self.runs += 1
+        self.failed += report.failed
+        self.seconds += report.duration
+        for name, value in report.user_properties:
+            if isinstance(value, int):
+                self.figures[name] = self.figures.get(name, 0) + value
+
+    def held(self) -> bool:
+        return not self.failed and not any(self.figures.get(name) for name in ZEROS)
+
+
+class Table:
+    """The rows by fault and database; a plugin of pytest, which reports to it."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], Row] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.failed:
+            self.rows.setdefault(_names(report), Row()).add(report)
+
+    def lines(self) -> Iterable[str]:
+        """Yield the table in Markdown."""
+        head = ("fault", "database", *COLUMNS, "failed runs", "seconds")
+        yield f"| {' | '.join(head)} |"
+        yield f"| --- | --- |{' ---: |' * (len(head) - 2)}"
+        for (fault, database), row in self.rows.items():
+            known = {"times": row.runs} | row.figures
+            counts = [f"{known[name]:,}" if name in known else "" for name in COLUMNS.values()]
+            cells = (fault, database, *counts, f"{row.failed} of {row.runs}", f"{row.seconds:.0f}")
+            yield f"| {' | '.join(cells)} |"
+
+    def held(self) -> bool:
+        return bool(self.rows) and all(row.held() for row in self.rows.values())
+
+
+def main() -> int:
+    asked = _arguments()
+    table = Table()
+    os.environ["LIMEN_TEST_KILLS"] = str(asked.kills)
+    status = 0
+    for names in (KILLED, *[REPEATED] * asked.repeat):
+        status |= _run(names, table)
+    print(f"\nmake soak KILLS={asked.kills} REPEAT={asked.repeat}, {os.cpu_count()} cores:\n")
+    print("\n".join(table.lines()))
+    return 0 if status == 0 and table.held() else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak")
+    parser.add_argument("--kills", type=int, default=1000, help="of workers, on each database")
+    parser.add_argument("--repeat", type=int, default=10, help="runs of each other fault")
+    return parser.parse_args()
+
+
+def _run(names: Iterable[str], table: Table) -> int:
+    there = [str(FAULTS / name) for name in names if (FAULTS / name).exists()]
+    status = pytest.main(["-q", *there], plugins=[table]) if there else 0
+    if status == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    return status
+
+
+def _names(report: pytest.TestReport) -> tuple[str, str]:
+    """Name the fault and the database; what names no database brings its own PostgreSQL."""
+    test, _, parameter = report.nodeid.rpartition("::")[2].rstrip("]").partition("[")
+    words = test.removeprefix("test_").replace("_", " ")
+    return str(dict(report.user_properties).get("fault", words)), parameter or "postgresql"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell says of Ctrl-C
