@@ -232,7 +232,7 @@ def test_a_bad_value_is_refused_with_one_that_works(name: str, text: str) -> Non
 
 @pytest.mark.parametrize(
     "value",
-    [True, -1, 0, 1800.0, None, b"30m", "1800", [], object()],
+    [True, -1, 0, 1800.0, None, b"30m", "1800", [], pytest.param(object(), id="an object")],
     ids=repr,
 )
 def test_a_program_cannot_give_what_the_environment_could_not(value: object) -> None:
