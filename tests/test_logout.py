@@ -1,5 +1,6 @@
 """Signing out: authentic tokens end their session once; others reach nothing."""
 
+import jwt
 import pytest
 
 from limen.database.schema import revocations, sessions
@@ -23,6 +24,21 @@ async def test_ending_a_session_again_changes_nothing(
     assert row.end_reason == "logout"
     assert len([entry for entry in await rows(limen, revocations) if entry.kind == "session"]) == 1
     assert happened.count(SessionEnded(row.sid, "logout")) == 1
+
+
+async def test_a_token_of_a_key_that_was_not_heard_of_yet_ends_its_session_too(
+    limen: Limen, twin: Limen, ada: Person
+) -> None:
+    await limen.features.keys.rotate(emergency=True)
+    await limen.features.follow()
+    await ada.sign_in()
+    access = ada.tokens["access_token"]
+    kid = jwt.get_unverified_header(access)["kid"]
+    twin._memory.ring.replace(key for key in twin._memory.ring.all if key.kid != kid)
+    twin.features._keys_announced = True  # as when the announcement has only just come
+    await twin.features.logout.sign_out(refresh_token=None, access_token=access)
+
+    assert (await ada.refresh()).status_code == 401
 
 
 async def test_a_worthless_token_ends_nothing(limen: Limen, ada: Person) -> None:

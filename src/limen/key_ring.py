@@ -68,11 +68,11 @@ class KeyRing:
         key, verification = self._by_kid.get(kid, (None, None))
         return None if key is None or key.is_retired(self._clock()) else verification
 
-    async def renew(self) -> bool:
+    async def renew(self, _kid: str, _issued_at: int, /) -> bool:
         """Wait until the keys have been read anew; return whether that could be done."""
         return self._rounds is not None and await self._rounds.anew()
 
-    def renew_blocking(self) -> bool:
+    def renew_blocking(self, _kid: str, _issued_at: int, /) -> bool:
         """Return False: limen itself reads its keys in its event loop and nowhere else."""
         return False
 

@@ -23,7 +23,7 @@ class Logout:
         """End the sessions of these tokens.
 
         Raises:
-            DatabaseUnavailable: They have not ended; try again.
+            DatabaseUnavailable, RevocationsStale: They have not ended; try again.
         """
         if refresh_token is not None:
             await self._by_refresh_token(refresh_token)
@@ -39,7 +39,7 @@ class Logout:
 
     async def _by_access_token(self, token: str) -> None:
         try:
-            claims = self._verifier.authenticate(token)
+            claims = await self._verifier.identify(token)
         except InvalidToken:
             return
         await self._sessions.end_by_sid(claims.sid, "logout")

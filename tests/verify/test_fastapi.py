@@ -195,11 +195,11 @@ class _NoKeys:
     def find(self, kid: str) -> None:
         raise AssertionError(kid)
 
-    async def renew(self) -> bool:
-        raise AssertionError
+    async def renew(self, kid: str, _issued_at: int, /) -> bool:
+        raise AssertionError(kid)
 
-    def renew_blocking(self) -> bool:
-        raise AssertionError
+    def renew_blocking(self, kid: str, _issued_at: int, /) -> bool:
+        raise AssertionError(kid)
 
 
 async def test_behind_a_guard_scopes_are_still_required() -> None:

@@ -2,15 +2,20 @@
 
 https with a certificate that the system trusts, or plain http on this very machine. Redirects are
 not followed and proxies of the environment not used: the address that was configured is the one
-that is asked. An answer has a size and a time that it may take.
+that is asked. An answer has a size and a time that it may take, all of it: a server that sends one
+byte a second, be it of a header, is given up as well.
 """
 
 import http.client
+import io
+import socket
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 _CHUNK = 16 * 1024
@@ -49,37 +54,45 @@ def require_safe(url: str) -> str:
     return url
 
 
-def fetch(
-    url: str, *, seconds: float, max_bytes: int, headers: Mapping[str, str] | None = None
-) -> Answer:
+def fetch(url: str, *, seconds: float, max_bytes: int) -> Answer:
     """Return what GET answers with 200 and no more than `max_bytes`, within about `seconds`.
+
+    No cache on the way is to answer: keys and revocations are asked for to know what is so now.
 
     Raises:
         Unreachable: There is no such answer.
     """
+    until = time.monotonic() + seconds
     parts = urlsplit(url)
     path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    connection = _connection(parts.scheme, parts.hostname or "", parts.port, seconds)
+    headers = {"Accept": "application/json", "Cache-Control": "no-cache", "Connection": "close"}
     try:
-        connection.request("GET", path, headers={"Accept": "application/json", **(headers or {})})
-        return _answer(connection, time.monotonic() + seconds, max_bytes)
+        connection = _connection(parts.scheme, parts.hostname or "", parts.port, seconds)
+        try:
+            connection.request("GET", path, headers=headers)
+            with connection.sock as connected:
+                connection.sock = _Hurried(connected, until)
+                return _answer(connection.getresponse(), max_bytes)
+        finally:
+            connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Unreachable(type(error).__name__) from error
-    finally:
-        connection.close()
 
 
 def _connection(
     scheme: str, host: str, port: int | None, seconds: float
 ) -> http.client.HTTPConnection:
     if scheme == "https":
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
+        return http.client.HTTPSConnection(host, port, timeout=seconds, context=_trusted())
     return http.client.HTTPConnection(host, port, timeout=seconds)
 
 
-def _answer(connection: http.client.HTTPConnection, until: float, max_bytes: int) -> Answer:
-    response = connection.getresponse()
+@cache
+def _trusted() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _answer(response: http.client.HTTPResponse, max_bytes: int) -> Answer:
     if response.status != http.client.OK:
         raise Unreachable(f"status {response.status}")
     body = bytearray()
@@ -87,11 +100,33 @@ def _answer(connection: http.client.HTTPConnection, until: float, max_bytes: int
         body += chunk
         if len(body) > max_bytes:
             raise Unreachable(f"an answer of more than {max_bytes} bytes")
-        if time.monotonic() > until:
-            raise Unreachable("an answer that takes too long")
     if response.length:
         raise Unreachable("an answer that was cut off")
     return Answer({name.lower(): value for name, value in response.headers.items()}, bytes(body))
+
+
+class _Hurried(io.RawIOBase):
+    """A connected socket, to be read until a moment: http.client has a timeout for each read."""
+
+    def __init__(self, connected: socket.socket, until: float) -> None:
+        self._socket = connected
+        self._until = until
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        return self._socket.recv_into(buffer)
+
+    def close(self) -> None:
+        """Stay open: http.client closes a connection before it has read the last answer."""
 
 
 def _is_loopback(host: str) -> bool:

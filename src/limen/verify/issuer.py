@@ -1,51 +1,40 @@
 """An issuer elsewhere: its keys and what it has revoked, followed over HTTP.
 
-One thread of the standard library does it, so that it serves an asyncio application, a WSGI one
-and a script alike, and goes on while the application is busy. It starts with the first token, and
+Two threads of the standard library do it, so that it serves an asyncio application, a WSGI one and
+a script alike, and goes on while the application is busy. They start with the first token, and
 anew in a process that was forked.
 
-    keys          from /.well-known/jwks.json, again before the answer's max-age is over
-    revocations   from the feed, by long polls; an entry `keys` has the keys fetched at once
+    keys          from /.well-known/jwks.json (limen.verify.remote_keys)
+    revocations   from the feed, by long polls (limen.verify.feed)
+
+What was revoked is read first, and the keys after it: whatever happens to them from then on is
+announced. An announcement counts as read when the keys were read as well, so a key that was given
+up is not believed for longer than a session that has ended.
 
 An issuer that is away takes nothing down at once: its keys are used for a day, and its revocations
 for as long as `Revocations` allows, ten seconds, after which the answer is 503. `follow=False` does
 without the feed: tokens are then good until they expire, whoever has signed out.
-
-A kid that is not known may be that of a new key, or an invention. The keys are fetched for it at
-most once in `COOL_DOWN_SECONDS`, whoever asks; while that is under way all wait for the one answer.
 """
 
-import asyncio
-import logging
+import math
 import os
-import random
-import re
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakSet
 
-from limen.verify.feed import FeedReader
-from limen.verify.fetching import Unreachable, fetch, require_safe
-from limen.verify.keyset import KeySet, VerificationKey
-from limen.verify.revocations import Revocations
-from limen.verify.strict_json import loads
+from limen.verify.feed import FeedReader, Page
+from limen.verify.fetching import Unreachable, require_safe
+from limen.verify.key_source import KeySource
+from limen.verify.keyset import VerificationKey
+from limen.verify.reachability import Reachability
+from limen.verify.remote_keys import RemoteKeys
+from limen.verify.revocations import BOUND_SECONDS, Revocations
 
-MAX_AGE_SECONDS = range(30, 3600 + 1)  # whatever Cache-Control says
-USUAL_AGE_SECONDS = 300
-STALE_SECONDS = 86400.0
-COOL_DOWN_SECONDS = 5.0
-PATIENCE_SECONDS = 3.0  # of a request that waits for keys
-FETCH_SECONDS = 5.0
-MAX_BYTES = 256 * 1024
-MAX_KEYS = 100
-
-# Another worker of the issuer may answer, which heard of the new key a moment later.
-SECOND_LOOK_SECONDS = 1.5
-RETRY_SECONDS = (0.25, 2.0)  # the first pause and the longest
-
-_MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:[,\s]|$)")
-_logger = logging.getLogger(__name__)
+# From one question to the next, if all was told. An answer may come at once, each time: when much
+# is revoked, or when the issuer has no room for those who wait.
+PACE_SECONDS = 0.5
 
 
 class Issuer:
@@ -70,143 +59,104 @@ class Issuer:
         self.url = url
         self._address = require_safe(at or url).rstrip("/")
         self._file = jwks
+        self._follow = follow
         self._monotonic = monotonic
-        self.revocations = Revocations(monotonic=monotonic)
-        self._feed = FeedReader(self._address, self.revocations, monotonic) if follow else None
-        self._keys = KeySet([])
-        self._loaded_at: float | None = None
-        self._due = self._second_look = 0.0
-        self._asked_at = -COOL_DOWN_SECONDS
-        self._succeeded = False
-        self._forget_thread()
+        bound = BOUND_SECONDS if follow else math.inf
+        self.revocations = Revocations(bound=bound, monotonic=monotonic)
+        self._lock = threading.Lock()
+        self._following: _Following | None = None
+        _issuers.add(self)
 
     def find(self, kid: str) -> VerificationKey | None:
         """Return the key of that kid, if it is known and was confirmed within a day."""
-        self._ensure_running()
-        if self._loaded_at is None or self._monotonic() - self._loaded_at > STALE_SECONDS:
-            return None
-        return self._keys.find(kid)
+        return (self._following or self._begin()).keys.find(kid)
 
-    async def renew(self) -> bool:
-        """Have the keys fetched, unless they were asked for just now; return whether they were."""
-        until = self._monotonic() + PATIENCE_SECONDS
-        if self._may_ask():
-            await asyncio.to_thread(self._ask)
-        while not self._is_settled() and self._monotonic() < until:  # noqa: ASYNC110  a thread does it
-            await asyncio.sleep(0.02)
-        return self._succeeded
+    async def renew(self, kid: str, issued_at: int, /) -> bool:
+        """Have the kid looked for, within bounds; return whether it can be judged now."""
+        return await (self._following or self._begin()).keys.renew(kid, issued_at)
 
-    def renew_blocking(self) -> bool:
+    def renew_blocking(self, kid: str, issued_at: int, /) -> bool:
         """Do the same in a thread that may wait."""
-        until = self._monotonic() + PATIENCE_SECONDS
-        if self._may_ask():
-            self._ask()
-        while not self._is_settled() and self._monotonic() < until:
-            time.sleep(0.02)
-        return self._succeeded
+        return (self._following or self._begin()).keys.renew_blocking(kid, issued_at)
 
     def close(self) -> None:
         """Stop following. A later token would start it again."""
-        self._stopped.set()
-        if self._thread is not None and self._process == os.getpid():
-            self._thread.join(FETCH_SECONDS)
-        self._forget_thread()
+        with self._lock:
+            if self._following is not None:
+                self._following.close()
+            self._following = None
 
-    def _forget_thread(self) -> None:
-        self._thread: threading.Thread | None = None
-        self._process = os.getpid()
-        self._starting, self._fetching = threading.Lock(), threading.Lock()
+    def _begin(self) -> "_Following":
+        with self._lock:
+            if self._following is None:
+                keys = RemoteKeys(KeySource(self._address, self._file), self.url, self._monotonic)
+                reader = FeedReader(self._address, self._monotonic) if self._follow else None
+                self._following = _Following(self, keys, reader, self._lock)
+            return self._following
+
+    def _forked(self) -> None:
+        """Begin anew: here are no threads, and a lock that one of them held is never released."""
+        self._lock = threading.Lock()
+        self._following = None
+
+
+class _Following:
+    """The threads that follow an issuer, until they are closed: it may be followed anew then."""
+
+    def __init__(
+        self, issuer: Issuer, keys: RemoteKeys, reader: FeedReader | None, lock: threading.Lock
+    ) -> None:
+        self.keys = keys
+        self._revocations = issuer.revocations
+        self._reachability = Reachability("revocations", issuer.url)
+        self._lock = lock
         self._stopped = threading.Event()
+        if reader is None:
+            keys.start()
+        else:
+            name, arguments = "limen revocations", (reader, issuer._monotonic)  # noqa: SLF001
+            threading.Thread(target=self._run, args=arguments, name=name, daemon=True).start()
 
-    def _ensure_running(self) -> None:
-        if self._thread is not None and self._process == os.getpid():
-            return
-        if self._process != os.getpid():
-            self._forget_thread()  # a fork has copied the locks in whatever state they were
-        with self._starting:
-            if self._thread is None:
-                name = "limen issuer"
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._stopped,), name=name, daemon=True
-                )
-                self._thread.start()
+    def close(self) -> None:
+        """End soon; from now on nothing is taken over. Whoever calls has the lock."""
+        self._stopped.set()
+        self.keys.close()
 
-    def _run(self, stopped: threading.Event) -> None:
-        first, longest = RETRY_SECONDS
-        pause = first
-        while not stopped.is_set():
+    def _run(self, reader: FeedReader, monotonic: Callable[[], float]) -> None:
+        while not self._stopped.is_set():
+            began = time.monotonic()
             try:
-                self._step(stopped)
-                pause = first
-            except Unreachable as error:
-                _logger.warning("issuer not reached", extra={"why": str(error)})
-                stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311  no secret
-                pause = min(2 * pause, longest)
-            except Exception:
-                _logger.exception("following the issuer failed")
-                stopped.wait(longest)
+                page = reader.read()
+                self._take(page, monotonic)
+            except Exception as error:  # noqa: BLE001  a mistake of ours must not end it for good
+                pause = self._reachability.failed(error)
+            else:
+                self._reachability.succeeded()
+                pause = began + PACE_SECONDS - time.monotonic() if page.complete else 0.0
+            self.keys.start()
+            self._stopped.wait(max(0.0, pause))
 
-    def _step(self, stopped: threading.Event) -> None:
-        now = self._monotonic()
-        if now >= min(self._due, self._second_look or self._due):
-            self._second_look = 0.0
-            with self._fetching:
-                self._load()
-        if self._feed is None:
-            self.revocations.synced()
-            stopped.wait(1.0)
-        elif any(entry.kind == "keys" for entry in self._feed.read()):
-            self._due = 0.0
-            self._second_look = self._monotonic() + SECOND_LOOK_SECONDS
-
-    def _may_ask(self) -> bool:
-        self._ensure_running()
-        asked_lately = self._monotonic() - self._asked_at < COOL_DOWN_SECONDS
-        return not asked_lately and self._fetching.acquire(blocking=False)
-
-    def _ask(self) -> None:
-        """Fetch the keys; whoever calls has the lock."""
-        try:
-            self._asked_at = self._monotonic()
-            self._load()
-        except Unreachable as error:
-            _logger.warning("issuer not reached", extra={"why": str(error)})
-        finally:
-            self._fetching.release()
-
-    def _is_settled(self) -> bool:
-        """Whether nobody fetches, and what was revoked is known for a first time."""
-        return not self._fetching.locked() and self.revocations.is_fresh
-
-    def _load(self) -> None:
-        self._succeeded = False
-        self._keys, age = self._read_keys()
-        self._loaded_at = self._monotonic()
-        self._due = self._loaded_at + 0.8 * age
-        self._succeeded = True
-
-    def _read_keys(self) -> tuple[KeySet, int]:
-        try:
-            if self._file is not None:
-                return _key_set(self._file.read_bytes()), USUAL_AGE_SECONDS
-            url = f"{self._address}/.well-known/jwks.json"
-            fresh = {"Cache-Control": "no-cache"}
-            answer = fetch(url, seconds=FETCH_SECONDS, max_bytes=MAX_BYTES, headers=fresh)
-            return _key_set(answer.body), _max_age(answer.headers.get("cache-control", ""))
-        except (OSError, ValueError) as error:
-            raise Unreachable(f"its key set cannot be used: {error}") from error
+    def _take(self, page: Page, monotonic: Callable[[], float]) -> None:
+        with self._lock:
+            if self._stopped.is_set():
+                return
+            self._revocations.apply(page.entries)
+            self._revocations.expire(int(time.time()))
+        if page.announces_keys:
+            self.keys.announce()
+        if not self.keys.catch_up():
+            raise Unreachable("its new keys cannot be read")
+        if page.complete:
+            self._revocations.synced(ago=monotonic() - page.known_at)
 
 
-def _key_set(document: bytes) -> KeySet:
-    parsed = loads(document)
-    if not isinstance(parsed, dict):
-        raise ValueError("A key set is a JSON object.")  # noqa: TRY004  what is read is no argument
-    if len(keys := KeySet.from_jwks(parsed)) > MAX_KEYS:
-        raise ValueError(f"A key set has {MAX_KEYS} keys at most.")
-    return keys
+_issuers: WeakSet[Issuer] = WeakSet()
 
 
-def _max_age(cache_control: str) -> int:
-    found = _MAX_AGE.search(cache_control)
-    age = int(found[1]) if found else USUAL_AGE_SECONDS
-    return max(MAX_AGE_SECONDS[0], min(age, MAX_AGE_SECONDS[-1]))
+def _after_fork() -> None:
+    for issuer in _issuers:
+        issuer._forked()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

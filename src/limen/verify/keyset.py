@@ -80,13 +80,14 @@ class Keys(Protocol):
     def find(self, kid: str) -> VerificationKey | None:
         """Return the key of that kid, or None. Must be cheap: anybody may ask for any kid."""
 
-    async def renew(self) -> bool:
-        """Let the keys be read anew; return False if that cannot be done just now.
+    async def renew(self, kid: str, issued_at: int, /) -> bool:
+        """Let the keys be read anew; return False if it cannot be known now whose kid that is.
 
-        Called for a kid that is not known, so anybody may bring it about: bound what it costs.
+        Called for a kid that is not known, in a token that says it was issued then, so anybody may
+        bring it about: bound what it costs.
         """
 
-    def renew_blocking(self) -> bool:
+    def renew_blocking(self, kid: str, issued_at: int, /) -> bool:
         """Do the same in a thread that may wait."""
 
 
@@ -117,11 +118,11 @@ class KeySet:
         """Return the key of that kid, or None."""
         return self._keys.get(kid)
 
-    async def renew(self) -> bool:
+    async def renew(self, _kid: str, _issued_at: int, /) -> bool:
         """Return True: there is nothing else to be known."""
         return True
 
-    def renew_blocking(self) -> bool:
+    def renew_blocking(self, _kid: str, _issued_at: int, /) -> bool:
         """Return True."""
         return True
 

@@ -2,19 +2,11 @@
 
     app.add_middleware(Guard, verifier=verifier, open=["/healthz", "GET /docs", "/static/*"])
 
-    "/healthz"      this path exactly, with any method, and as a WebSocket
-    "GET /docs"     this path exactly, with GET or HEAD, and not as a WebSocket
-    "/static/*"     everything below /static/, but only while the path is plain
-
-Forgetting an entry closes a route; nothing opens one by accident. That is why the order of
-middlewares, mounts, and routes that match no handler make no difference: the guard stands in
-front of the router and asks only for the path that the router will match, which is
+What an entry opens, `limen.verify.open_routes` says; one without a method opens a WebSocket too.
+The order of middlewares, mounts, and routes that match no handler make no difference: the guard
+stands in front of the router and asks only for the path that the router will match, which is
 `scope["path"]` less `scope["root_path"]`. It never asks a URL, since a URL is put together from
 the Host header, which the client chooses (CVE-2026-48710).
-
-Servers, proxies and file systems disagree about `//`, `..`, `;`, backslashes, control characters
-and percent signs left after decoding. A path that holds one is not plain and opens no tree,
-whatever it would resolve to.
 
 A refusal is answered here, as `limen.verify.problems` says. A WebSocket is refused before its
 handshake is accepted. A WebSocket that was let through is not looked at again: it may outlive its
@@ -24,14 +16,13 @@ CORS preflights carry no token: add Starlette's CORSMiddleware after the guard, 
 in front of it.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from limen.verify.bearer import bearer_token
 from limen.verify.claims import Claims
 from limen.verify.errors import GuardError
+from limen.verify.open_routes import OpenRoutes
 from limen.verify.problems import MEDIA_TYPE, Problem, problem_of
 from limen.verify.verifier import Verifier
 
@@ -42,9 +33,6 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
-
-_ENTRY = re.compile(r"(?:(?P<method>[A-Z]+) )?(?P<path>/[^\s?#{}*]*?)(?P<tree>/\*)?")
-_PLAIN_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\\%;\x00-\x1f\x7f]+)*/?")
 
 
 class Guard:
@@ -67,11 +55,9 @@ class Guard:
             ValueError: An entry is of none of the three forms, or would open everything.
             TypeError: `open` is one string, not a collection of them.
         """
-        if isinstance(open, str):
-            raise TypeError("open: give a list of paths, not one string")
         self._app = app
         self._verifier = verifier
-        self._open = tuple(_OpenRoute.parse(entry) for entry in open)
+        self._open = OpenRoutes(open)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the connection through or answer it with a problem."""
@@ -89,8 +75,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             raise RuntimeError(f"limen cannot guard an ASGI scope of type {scope['type']!r}")
         method = scope["method"] if scope["type"] == "http" else None
-        path = route_path(scope)
-        return any(entry.covers(method, path) for entry in self._open)
+        return self._open.cover(method, route_path(scope))
 
 
 async def admit(scope: Scope, verifier: Verifier) -> Claims:
@@ -121,29 +106,6 @@ def route_path(scope: Scope) -> str:
 def can_respond(scope: Scope) -> bool:
     """Return whether a response can be sent: always for HTTP, for a handshake if offered."""
     return scope["type"] == "http" or "websocket.http.response" in (scope.get("extensions") or {})
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenRoute:
-    methods: frozenset[str] | None
-    path: str
-    is_tree: bool
-
-    @classmethod
-    def parse(cls, entry: str) -> Self:
-        match = _ENTRY.fullmatch(entry)
-        if match is None or not _PLAIN_PATH.fullmatch(match["path"] + (match["tree"] or "")):
-            raise ValueError(f"open: {entry!r} is not '/path', 'GET /path' or '/tree/*'")
-        method = match["method"]
-        methods = {method, "HEAD"} if method == "GET" else {method}
-        return cls(frozenset(methods) if method else None, match["path"], bool(match["tree"]))
-
-    def covers(self, method: str | None, path: str) -> bool:
-        if self.methods is not None and method not in self.methods:
-            return False
-        if self.is_tree:
-            return path.startswith(f"{self.path}/") and _PLAIN_PATH.fullmatch(path) is not None
-        return path == self.path
 
 
 async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:

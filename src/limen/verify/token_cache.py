@@ -1,11 +1,14 @@
 """Tokens that were verified already, so that their signatures are not computed again.
 
-What is kept is that a key has signed exactly these bytes. Whatever can change is looked at each
-time: the key must still be the one that is known by its kid, the time must not be over, nothing
-must have been revoked. The cache is bounded; the oldest entry makes room.
+What is kept is that a key has signed exactly these bytes, for us. Whatever can change is looked at
+each time: the key must still be the one that is known by its kid, the time must not be over,
+nothing must have been revoked.
+
+There are two halves. A token is put into the young one, and again when it is found in the old one;
+when the young one is full it becomes the old one, whose tokens are forgotten. What is in use stays,
+and nothing has to be locked, which a fork in the wrong moment would leave locked for ever.
 """
 
-import threading
 from dataclasses import dataclass
 
 from limen.verify.claims import Claims
@@ -23,22 +26,24 @@ class Verified:
 
 
 class TokenCache:
-    """The last `size` tokens that were verified, by the whole token; 0 keeps none."""
+    """The last tokens that were verified, `size` at most, by the whole token; 0 keeps none."""
 
     def __init__(self, size: int = SIZE) -> None:
-        self._size = size
-        self._verified: dict[str, Verified] = {}
-        self._writing = threading.Lock()
+        self._half = size // 2
+        self._young: dict[str, Verified] = {}
+        self._old: dict[str, Verified] = {}
 
     def get(self, token: str) -> Verified | None:
-        return self._verified.get(token)
+        found = self._young.get(token)
+        if found is None and (found := self._old.get(token)) is not None:
+            self.put(token, found)
+        return found
 
     def put(self, token: str, verified: Verified) -> None:
-        with self._writing:
-            if len(self._verified) >= self._size and self._verified:
-                del self._verified[next(iter(self._verified))]
-            if self._size:
-                self._verified[token] = verified
+        if len(self._young) >= self._half:
+            self._young, self._old = {}, self._young
+        if self._half:
+            self._young[token] = verified
 
     def __len__(self) -> int:
-        return len(self._verified)
+        return len(self._young.keys() | self._old.keys())

@@ -64,7 +64,10 @@ class Verifier:
             raise ValueError(f"The leeway must be 0 to {MAX_LEEWAY_SECONDS} seconds.")
         if max_lifetime <= 0:
             raise ValueError("The maximum lifetime must be positive.")
-        keys = keys or Issuer(issuer)
+        if keys is None:
+            keys = Issuer(issuer)
+        if isinstance(keys, Issuer) and keys.url != issuer:
+            raise ValueError("The keys are those of another issuer: where it is reached is `at`.")
         if revocations is None:
             if not isinstance(keys, Issuer):
                 raise ValueError("Give the revocations with the keys, or an Issuer for both.")
@@ -84,14 +87,14 @@ class Verifier:
         A token whose key is not known is judged when the keys have been read anew: its key may
         have been made a moment ago.
         """
-        try:
-            return self.check(token)
-        except InvalidToken as refusal:
-            if refusal.reason != "unknown_key":
-                raise
-        if not await self._keys.renew():
-            raise RevocationsStale
-        return self.check(token)
+        return await self._once_its_key_is_known(self.check, token)
+
+    async def identify(self, token: str) -> Claims:
+        """Return the claims of an authentic token; raises what `authenticate` raises.
+
+        Like `verify` it waits for keys, and raises RevocationsStale if they cannot be read.
+        """
+        return await self._once_its_key_is_known(self.authenticate, token)
 
     def verify_blocking(self, token: str) -> Claims:
         """Do the same in a thread that may wait, as those of a WSGI server may."""
@@ -100,7 +103,7 @@ class Verifier:
         except InvalidToken as refusal:
             if refusal.reason != "unknown_key":
                 raise
-        if not self._keys.renew_blocking():
+        if not self._keys.renew_blocking(*_named(token)):
             raise RevocationsStale
         return self.check(token)
 
@@ -134,6 +137,16 @@ class Verifier:
         self._cache.put(token, Verified(claims, key))
         return claims
 
+    async def _once_its_key_is_known(self, judge: Callable[[str], Claims], token: str) -> Claims:
+        try:
+            return judge(token)
+        except InvalidToken as refusal:
+            if refusal.reason != "unknown_key":
+                raise
+        if not await self._keys.renew(*_named(token)):
+            raise RevocationsStale
+        return judge(token)
+
     def _signer(self, token: Unverified) -> VerificationKey:
         key = self._keys.find(token.kid)
         if key is None:
@@ -156,3 +169,10 @@ class Verifier:
             raise InvalidToken("not_yet_valid")
         if claims.expires_at - claims.issued_at > self._max_lifetime:
             raise InvalidToken("bad_claims")
+
+
+def _named(token: str) -> tuple[str, int]:
+    """Return the kid that a token names, and when it says that it was issued."""
+    unverified = parse(token)
+    issued_at = unverified.payload.get("iat")
+    return unverified.kid, issued_at if isinstance(issued_at, int) else 0

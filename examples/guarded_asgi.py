@@ -1,0 +1,45 @@
+"""A plain ASGI application, without any framework, whose users sign in at a limen elsewhere.
+
+ISSUER=http://localhost:8000 uvicorn --port 8003 --lifespan off examples.guarded_asgi:app
+"""
+
+import json
+import os
+
+from limen.verify.errors import InsufficientScope
+from limen.verify.middleware import Guard, Receive, Scope, Send
+from limen.verify.problems import MEDIA_TYPE, problem_of
+from limen.verify.verifier import Verifier
+
+ISSUER = os.environ.get("ISSUER", "http://localhost:8000")
+AUDIENCE = os.environ.get("AUDIENCE", "limen")
+
+
+async def service(scope: Scope, _receive: Receive, send: Send) -> None:
+    match scope["method"], scope["path"]:
+        case "GET", "/healthz":
+            await answer(send, 200, {"status": "ok"})
+        case "GET", "/orders":
+            await answer(send, 200, {"orders of": scope["limen.claims"].user_id})
+        case "DELETE", "/orders" if "orders:write" in scope["limen.claims"].scopes:
+            await answer(send, 200, {"forgotten by": scope["limen.claims"].user_id})
+        case "DELETE", "/orders":
+            problem = problem_of(InsufficientScope(("orders:write",)))
+            await answer(send, problem.status, problem.body(), MEDIA_TYPE)
+        case _:
+            await answer(send, 404, {"error": "not found"})
+
+
+async def answer(
+    send: Send, status: int, said: dict[str, str] | bytes, media_type: str = "application/json"
+) -> None:
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    headers = [
+        (b"content-type", media_type.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+app = Guard(service, Verifier(ISSUER, AUDIENCE), open=["GET /healthz"])
