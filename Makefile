@@ -21,6 +21,7 @@ serve: install ## Run limen on SQLite, data in ./limen-data
 	$(BIN)/limen serve
 
 test: install ## Run the whole suite
+	-tests/browser/install
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 KILLS ?= 1000
