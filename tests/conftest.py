@@ -4,6 +4,8 @@ Whatever touches data runs twice, on a SQLite file and on PostgreSQL.
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,6 +20,14 @@ from tests.clock import ManualClock
 from tests.people import Person, calling_from, somebody
 from tests.postgresql import OVERRIDE, Databases, a_server
 from tests.serving import listening
+
+# In memory, where there is room: a test waits for the code and not for the disk. Kills and crashes
+# of processes lose no more there than on a disk.
+_MEMORY = Path("/dev/shm")  # noqa: S108  pytest makes a folder of its own there
+_ROOM = 4 << 30
+if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
+    os.environ["TMPDIR"] = str(_MEMORY)
+    tempfile.tempdir = None  # it was asked for already, and remembered
 
 # Below the floor of the settings: a test of something else must not wait for hashes.
 CHEAPEST = Argon2Cost(memory_kib=8, passes=1, lanes=1)

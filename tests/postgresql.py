@@ -33,6 +33,7 @@ _OPTIONS = {
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "64MB",
+    "dynamic_shared_memory_type": "mmap",  # a killed server leaves nothing behind
 }
 
 

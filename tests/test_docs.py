@@ -119,9 +119,10 @@ def test_a_decision_has_a_context_and_consequences(page: Path) -> None:
             "### PostgreSQL: `limen[postgres]`",
             PROJECT["project"]["optional-dependencies"]["postgres"],
         ),
+        ("### Client: `limen[client]`", PROJECT["project"]["optional-dependencies"]["client"]),
         ("### Development: never installed with limen", PROJECT["dependency-groups"]["dev"]),
     ],
-    ids=["base", "server", "postgres", "dev"],
+    ids=["base", "server", "postgres", "client", "dev"],
 )
 def test_every_dependency_has_its_reason(heading: str, requirements: list[str]) -> None:
     table = rows(DECISIONS / "0016-dependencies.md", heading)

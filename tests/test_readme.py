@@ -93,7 +93,10 @@ def test_every_line_of_the_many_machines_answers_as_written(
 
 
 def test_the_readmes_application_starts(tmp_path: Path) -> None:
-    (block,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    _, _, section = README.partition("\n## In your FastAPI application\n")
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL
+    )
     use = (
         "from fastapi.testclient import TestClient\n"
         "with TestClient(app) as http: print(http.get('/orders').status_code)"
@@ -125,7 +128,7 @@ def _wait_until_healthy(port: int, server: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            httpx2.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
+            httpx2.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=20)
         except httpx2.ConnectError:
             time.sleep(0.05)
         else:

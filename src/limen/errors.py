@@ -10,6 +10,7 @@
     ├── TooManyAttempts             a limit refused the attempt; `retry_after` says how long
     ├── InvalidRefreshToken         forged, expired, used, or of an ended session: one answer
     ├── RefreshSuperseded           another tab refreshed first: read the store again
+    ├── InvalidClient               no client credentials, or wrong ones: one answer
     ├── RegistrationClosed          nobody may open an account for himself here
     ├── EmailTaken
     ├── AccountNotFound
@@ -32,6 +33,7 @@ __all__ = [
     "DatabaseUnavailable",
     "EmailTaken",
     "GuardError",
+    "InvalidClient",
     "InvalidCredentials",
     "InvalidRefreshToken",
     "InvalidRequest",
@@ -109,6 +111,11 @@ class InvalidRefreshToken(LimenError):
 class RefreshSuperseded(LimenError):
     code = "refresh_superseded"
     detail = "Another request has just refreshed this session: use the token it was given."
+
+
+class InvalidClient(LimenError):
+    code = "invalid_client"
+    detail = "This needs the credentials of a client, sent with HTTP Basic; see 'limen clients'."
 
 
 class RegistrationClosed(LimenError):

@@ -15,6 +15,7 @@ from typing import Self
 
 from limen.accounts import Accounts
 from limen.clock import SECOND, Clock
+from limen.credentials import ClientCredentials
 from limen.database.engine import Database
 from limen.database.migrate import needed_revision
 from limen.database.opening import open_database, prepare
@@ -23,6 +24,7 @@ from limen.errors import DatabaseUnavailable
 from limen.events import Events
 from limen.feed import Feed
 from limen.hashing import HashingRoom
+from limen.introspection import Introspection
 from limen.key_ring import KeyRing
 from limen.keys import SigningKeys
 from limen.login import Login, LoginPolicies
@@ -50,8 +52,8 @@ CLOCK_SKEW_SECONDS = 5
 
 # What the limits are called in RateLimit headers, metrics and logs.
 LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS = "login", "login-device", "login-address"
-REGISTER_ADDRESS = "register-address"
-LIMIT_NAMES = (LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS, REGISTER_ADDRESS)
+REGISTER_ADDRESS, CLIENT_ADDRESS = "register-address", "client-address"
+LIMIT_NAMES = (LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS, REGISTER_ADDRESS, CLIENT_ADDRESS)
 
 _logger = logging.getLogger(__name__)
 
@@ -175,6 +177,15 @@ class Features:
             policy=_policy(REGISTER_ADDRESS, settings.register_address_limit),
         )
         self.logout = Logout(self.sessions, self.tokens, memory.verifier)
+        self.credentials = ClientCredentials(
+            database,
+            limits,
+            policy=_policy(CLIENT_ADDRESS, settings.login_address_limit),
+            clock=clock,
+        )
+        self.introspection = Introspection(
+            database, self.tokens, memory.verifier, issuer=settings.public_url, clock=clock
+        )
         self.sweep = Sweep(
             database, idle=settings.refresh_token_lifetime, clock=clock, events=events
         )

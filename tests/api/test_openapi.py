@@ -1,5 +1,6 @@
 """The OpenAPI document tells the truth: schemathesis makes requests from it and judges answers."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,7 @@ from tests.refusals import problem
 SEED = random.randrange(2**32)
 EXAMPLES = 40  # of each operation, good and bad
 PROBLEM = "application/problem+json"
+SERVICE: list[tuple[str, str]] = []  # the credentials of one
 
 load_all_checks()
 CONFIG = schemathesis.config.SchemathesisConfig.from_dict(
@@ -49,10 +51,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         login_address_limit=Limit(1000, 900),
         register_address_limit=Limit(1000, 900),
     )
+    SERVICE.append(asyncio.run(_credentials(settings)))
     limen = Limen(settings, cost=CHEAPEST)
     with serving(standalone.build(limen)) as port:
         limen.features.feed.close()  # a long poll that waits is a long test
         yield f"http://127.0.0.1:{port}"
+
+
+async def _credentials(settings: Settings) -> tuple[str, str]:
+    limen = Limen(settings, cost=CHEAPEST)
+    async with limen.lifespan():
+        made = await limen.features.credentials.create("orders")
+    return made.client.client_id, made.secret
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +89,7 @@ def test_every_answer_is_as_the_document_says(
 ) -> None:
     print(f"seed {SEED}")
     schema = schemathesis.openapi.from_dict(document, config=CONFIG)
+    asks = mode == GenerationMode.POSITIVE  # without credentials, or with a person's, is negative
 
     @seed(SEED)
     @hypothesis_settings(
@@ -93,6 +104,7 @@ def test_every_answer_is_as_the_document_says(
         case.call_and_validate(
             base_url=url,
             session=session,
+            auth=SERVICE[-1] if asks and case.path == f"{AUTH}/introspect" else None,
             # The policy for passwords and addresses is more than a schema can say.
             excluded_checks=[positive_data_acceptance],
         )
@@ -155,15 +167,22 @@ def test_sign_in_is_documented_with_both_of_its_bodies(document: dict[str, Any])
     assert "Limen-Device" in login["responses"]["200"]["headers"]
 
 
-def test_only_me_asks_for_a_token(document: dict[str, Any]) -> None:
-    guarded = [name for name, operation in operations(document) if "security" in operation]
+def test_only_me_asks_for_a_token_and_only_introspect_for_a_client(
+    document: dict[str, Any],
+) -> None:
+    guarded = {
+        name: [scheme for one in operation["security"] for scheme in one]
+        for name, operation in operations(document)
+        if "security" in operation
+    }
 
-    assert guarded == [f"GET {AUTH}/me"]
+    assert guarded == {f"GET {AUTH}/me": ["limen"], f"POST {AUTH}/introspect": ["client"]}
+    assert document["components"]["securitySchemes"]["client"]["scheme"] == "basic"
 
 
 def test_the_authorize_button_signs_in(url: str, document: dict[str, Any]) -> None:
     """What Swagger UI does: it resolves tokenUrl, sends the form, and reads two members."""
-    (scheme,) = document["components"]["securitySchemes"].values()
+    scheme = document["components"]["securitySchemes"]["limen"]
     token_url = urljoin(f"{url}/docs", scheme["flows"]["password"]["tokenUrl"])
     assert token_url == urljoin(f"{url}/openapi.json", f"{AUTH}/login")
 

@@ -15,7 +15,7 @@ from tests.attacks.outside import watched
 from tests.conftest import CHEAPEST
 from tests.people import Person, guess
 from tests.refusals import problem
-from tests.stored import moved_away
+from tests.stored import age, moved_away
 
 pytestmark = pytest.mark.anyio
 
@@ -98,12 +98,10 @@ async def test_missing_keys_are_said(limen: Limen, http: httpx2.AsyncClient) -> 
 
 
 async def test_revocations_that_are_not_followed_are_said(
-    limen: Limen, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    limen: Limen, http: httpx2.AsyncClient
 ) -> None:
-    revocations = limen.features.memory.revocations
-    with monkeypatch.context() as later:
-        now = revocations._monotonic()
-        later.setattr(revocations, "_monotonic", lambda: now + 60)
+    async with limen.features.log._pulling:  # nobody pulls meanwhile
+        age(limen, 60)
         assert await broken_parts(http) == {"revocations": "not followed lately"}
 
     async with asyncio.timeout(5 * FOLLOW_SECONDS):

@@ -24,6 +24,7 @@ ANSWERS = [
     ),
     (errors.InvalidRefreshToken(), 401, "invalid_refresh_token"),
     (errors.RefreshSuperseded(), 409, "refresh_superseded"),
+    (errors.InvalidClient(), 401, "invalid_client"),
     (errors.RegistrationClosed(), 403, "registration_closed"),
     (errors.EmailTaken(), 409, "email_taken"),
     (errors.AccountNotFound(), 404, "account_not_found"),

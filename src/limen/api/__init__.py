@@ -10,7 +10,20 @@ from typing import Any
 from fastapi import APIRouter, Depends, params
 from starlette.types import Lifespan
 
-from limen.api import jwks, login, logout, me, operations, refresh, register, revocations
+from limen.api import (
+    introspect,
+    jwks,
+    login,
+    logout,
+    me,
+    metadata,
+    operations,
+    refresh,
+    register,
+    revocations,
+    revoke,
+    script,
+)
 from limen.api.requests import LimenRoute
 from limen.api.wiring import Wiring
 from limen.telemetry.metrics import Metrics
@@ -25,7 +38,13 @@ OPEN = {
     "refresh": f"POST {PREFIX}/refresh",
     "logout": f"POST {PREFIX}/logout",
     "revocations": f"GET {PREFIX}/revocations",
+    "introspect": f"POST {PREFIX}/introspect",
+    "revoke": f"POST {PREFIX}/revoke",
+    "metadata": f"GET {metadata.WELL_KNOWN}",
+    "metadata_of_path": f"GET {metadata.WELL_KNOWN}/*",
     "jwks": "GET /.well-known/jwks.json",
+    "script": "GET /limen.js",
+    "script_types": "GET /limen.d.ts",
 }
 OPEN_OPERATIONS = {
     "healthz": "GET /healthz",
@@ -33,15 +52,20 @@ OPEN_OPERATIONS = {
     "metrics": "GET /metrics",
 }
 
+# Routes that an OAuth RFC describes: their refusals have an `error`, too.
+OAUTH = frozenset({"introspect", "revoke"})
+
 
 def routes(limen: Wiring, lifespan: Lifespan[Any]) -> APIRouter:
     """Return limen's routes; the application that includes them runs the lifespan with its own."""
     guarded = _guarded(limen)
     auth = APIRouter(prefix=PREFIX, route_class=guarded, tags=["limen"])
-    for resource in (register, login, refresh, logout, me, revocations):
+    for resource in (register, login, refresh, logout, me, revocations, introspect, revoke):
         resource.add_to(auth, limen)
     well_known = APIRouter(route_class=guarded, tags=["limen"])
     jwks.add_to(well_known, limen)
+    metadata.add_to(well_known, limen, PREFIX)
+    script.add_to(well_known, limen)
     router = APIRouter(lifespan=lifespan)
     router.include_router(auth)
     router.include_router(well_known)
@@ -68,6 +92,7 @@ def _guarded(limen: Wiring) -> type[LimenRoute]:
         ) -> None:
             if (name or endpoint.__name__) not in OPEN | OPEN_OPERATIONS:
                 dependencies = [*(dependencies or ()), Depends(limen.current_user)]
+            self.speaks_oauth = (name or endpoint.__name__) in OAUTH
             super().__init__(path, endpoint, name=name, dependencies=dependencies, **options)
 
     return GuardedRoute

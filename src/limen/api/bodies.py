@@ -48,6 +48,18 @@ class LogoutBody(Body):
     refresh_token: TokenText | None = None
 
 
+class TokenForm(Body):
+    """What RFC 7662 and RFC 7009 ask about a token; what else a client sends is not looked at.
+
+    Both kinds of token say themselves which they are, so the hint is not needed.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    token: str = Field(min_length=1)
+    token_type_hint: str = ""
+
+
 class TokensReply(BaseModel):
     """RFC 6749, section 5.1. Lifetimes are in seconds."""
 

@@ -5,25 +5,19 @@ JSON, or the form of an OAuth 2.0 password grant, which is what the Authorize bu
 the device (`limen.devices`); it opens nothing. Programs find the same in the Limen-Device header.
 """
 
-from typing import Annotated, TypeVar
-from urllib.parse import parse_qsl
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 
-from limen.api.bodies import Body, Credentials, PasswordGrant, TokensReply
+from limen.api.bodies import Credentials, PasswordGrant, TokensReply
 from limen.api.callers import DEVICE_COOKIE, DEVICE_HEADER
+from limen.api.forms import FORM, fields, media_type, valid
 from limen.api.wiring import Wiring, documented, refusals
 from limen.devices import LIFETIME
 from limen.errors import InvalidRequest
 from limen.login import Client
 
-T = TypeVar("T", bound=Body)
-
 JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
-MAX_FIELDS = 16
 
 _BODY = {
     "requestBody": {
@@ -72,38 +66,10 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
 
 async def _credentials(request: Request) -> Credentials:
     """Read the body, whichever of the two it is."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == JSON:
-        return _valid(Credentials, await request.json())
-    if media_type == FORM:
-        grant = _valid(PasswordGrant, _fields(await request.body()))
+    sent = media_type(request)
+    if sent == JSON:
+        return valid(Credentials, await request.json())
+    if sent == FORM:
+        grant = valid(PasswordGrant, fields(await request.body()))
         return Credentials(email=grant.username, password=grant.password)
     raise InvalidRequest(f"Send JSON ({JSON}) or a form ({FORM}).")
-
-
-def _fields(body: bytes) -> dict[str, str]:
-    """Read a form that has one reading only: bytes that are no UTF-8 could be any password."""
-    try:
-        fields = parse_qsl(
-            body.decode(),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=MAX_FIELDS,
-        )
-    except ValueError:  # its text repeats the field
-        raise InvalidRequest(
-            f"The body is no form in UTF-8 of up to {MAX_FIELDS} fields."
-        ) from None
-    named = dict(fields)
-    if len(named) < len(fields):
-        raise InvalidRequest("A field occurs twice in the form.")
-    return named
-
-
-def _valid(kind: type[T], found: object) -> T:
-    try:
-        return kind.model_validate(found)
-    except ValidationError as invalid:
-        mistakes = [{**mistake, "loc": ("body", *mistake["loc"])} for mistake in invalid.errors()]
-        raise RequestValidationError(mistakes) from None

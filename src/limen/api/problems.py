@@ -1,6 +1,7 @@
 """Which status each refusal has. The guard's stand in `limen.verify.problems`, the rest here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -17,6 +18,7 @@ _STATUSES: Final[dict[type[LimenError], tuple[int, str]]] = {
     errors.TooManyAttempts: (429, "Too many attempts"),
     errors.InvalidRefreshToken: (401, "Refresh token refused"),
     errors.RefreshSuperseded: (409, "Refresh superseded"),
+    errors.InvalidClient: (401, "Client refused"),
     errors.RegistrationClosed: (403, "Registration closed"),
     errors.EmailTaken: (409, "E-mail address taken"),
     errors.AccountNotFound: (404, "Account not found"),
@@ -32,6 +34,10 @@ _BY_ROUTER: Final = {
     404: ("not_found", "There is nothing at this path."),
     405: ("method_not_allowed", "This path has other methods: the Allow header names them."),
 }
+# What RFC 6749, section 5.2 calls our refusals. Who is told to wait has sent wrong credentials.
+_OAUTH: Final = {"invalid_client": "invalid_client", "too_many_attempts": "invalid_client"}
+_OAUTH_OTHERWISE: Final = "invalid_request"
+
 _MALFORMED: Final = ("invalid_request", "The request is malformed.")
 
 
@@ -50,6 +56,18 @@ def problem_for_status(status: int, headers: dict[str, str] | None = None) -> Pr
     code, detail = _BY_ROUTER.get(status, _MALFORMED)
     kept = tuple((headers or {}).items())
     return Problem(status, code, HTTPStatus(status).phrase, detail, (NO_STORE, *kept))
+
+
+def as_oauth(problem: Problem) -> Problem:
+    """Return the same for a route that an OAuth RFC describes: 400 for 422, and an `error`.
+
+    A 5xx is none of OAuth's errors, and says nothing about the request.
+    """
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return problem
+    status = 400 if problem.status == HTTPStatus.UNPROCESSABLE_ENTITY else problem.status
+    error = _OAUTH.get(problem.code, _OAUTH_OTHERWISE)
+    return replace(problem, status=status, extra={**problem.extra, "error": error})
 
 
 def not_ready(checks: Mapping[str, str]) -> Problem:
@@ -71,6 +89,8 @@ def _headers(error: LimenError) -> tuple[tuple[str, str], ...]:
             return (("Retry-After", str(error.retry_after)),)
         case errors.DatabaseUnavailable():
             return (("Retry-After", DATABASE_RETRY_AFTER),)
+        case errors.InvalidClient():
+            return (("WWW-Authenticate", 'Basic realm="limen", charset="UTF-8"'),)
         case errors.InvalidCredentials() | errors.InvalidRefreshToken():
             return (("WWW-Authenticate", "Bearer"),)  # a 401 must name a scheme: RFC 9110, 15.5.2
         case _:

@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from limen.api.problems import problem_for, problem_for_status
+from limen.api.problems import as_oauth, problem_for, problem_for_status
 from limen.errors import BodyTooLarge, BodyTooSlow, InvalidRequest, LimenError
 from limen.verify.fastapi import Refused, problem_response
 from limen.verify.problems import Problem
@@ -63,7 +63,9 @@ class StrictRequest(Request):
 
 
 class LimenRoute(APIRoute):
-    """A route of limen's own."""
+    """A route of limen's own; `speaks_oauth` if an OAuth RFC says how its refusals look."""
+
+    speaks_oauth = False
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -74,7 +76,8 @@ class LimenRoute(APIRoute):
                 await strict.read()
                 response = await handle(strict)
             except _REFUSALS as refusal:
-                return problem_response(_problem(refusal))
+                problem = _problem(refusal)
+                return problem_response(as_oauth(problem) if self.speaks_oauth else problem)
             response.headers.setdefault("Cache-Control", "no-store")
             return response
 

@@ -44,6 +44,7 @@ class Wiring:
     ) -> None:
         self.memory = memory
         self.current_user = current_user
+        self.issuer = settings.public_url
         self.is_https = settings.public_url.startswith("https://")
         self.client: Callable[[Request], Awaitable[Client]] = client_of(
             ClientAddresses(settings.trusted_proxies)

@@ -6,6 +6,7 @@
     rate_limits    the moments of the last attempts, one row a bucket
     signing_keys   the keys that sign access tokens, private parts sealed
     sweeps         who removes the expired rows of each table, and how far he has come
+    api_clients    services that may ask about tokens, each with the digest of its secret
 
 All times are whole microseconds since the Unix epoch, but for `revocations.expires_at`, which is
 compared with the `exp` of tokens and counts seconds like them. Constraints are named, so that
@@ -128,4 +129,13 @@ sweeps = Table(
     Column("walked_to", String(64), nullable=False),
     Column("holder", String(32), nullable=False),
     Column("held_at", BigInteger, nullable=False),
+)
+
+api_clients = Table(
+    "api_clients",
+    metadata,
+    Column("client_id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("secret_hash", String(43), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
 )
