@@ -10,16 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x448 import X448PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jwt as joserfc_jwt
-from jwt.algorithms import AllowedPublicKeys, OKPAlgorithm
+from jwt.algorithms import AllowedPublicKeys
 
 from limen.verify.keyset import ALGORITHMS
+from tests.pyjwt import jwt
 from tests.tokens import (
     AUDIENCE,
     ISSUER,
@@ -30,9 +30,6 @@ from tests.tokens import (
     signer,
     verifier,
 )
-
-if "Ed25519" not in jwt.PyJWS().get_algorithms():  # PyJWT 2.15 knows it as "EdDSA" only
-    jwt.register_algorithm("Ed25519", OKPAlgorithm())
 
 COUNTS: Counter[str] = Counter()
 START = int(time.time())

@@ -234,7 +234,9 @@ def test_a_signer_is_read_from_a_private_jwk(
 
 
 @pytest.mark.parametrize(
-    "jwk", [RSA.as_dict(private=False), {}, {"kty": "oct", "k": "AAAA"}, {"kty": 5}], ids=str
+    "jwk",
+    [RSA.as_dict(private=False), {}, {"kty": "oct", "k": "AAAA"}, {"kty": 5}],
+    ids=["public", "empty", "short", "odd"],
 )
 def test_what_cannot_sign_is_no_signer(jwk: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not a private JWK"):

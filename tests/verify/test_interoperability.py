@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import jwt
 import pytest
 from joserfc import jwk as joserfc_jwk
 from joserfc import jwt as joserfc_jwt
 from jwcrypto import jwk as jwcrypto_jwk  # type: ignore[import-untyped]  # it has no types
 from jwcrypto import jwt as jwcrypto_jwt
-from jwt.algorithms import OKPAlgorithm
 
 from limen.settings import Settings
 from limen.verify.keyset import KeySet
@@ -24,15 +22,13 @@ from limen.verify.revocations import Revocations
 from limen.verify.verifier import Verifier
 from tests.clock import ManualClock
 from tests.people import calling_from, somebody
+from tests.pyjwt import jwt
 from tests.running import running
 from tests.tokens import AUDIENCE, ISSUER
 
 Algorithm = Literal["RS256", "ES256", "Ed25519"]
 ALGORITHMS: tuple[Algorithm, ...] = ("RS256", "ES256", "Ed25519")
 JOSE = Path(__file__).parent / "jose"
-
-if "Ed25519" not in jwt.PyJWS().get_algorithms():  # PyJWT 2.15 knows it as "EdDSA" only
-    jwt.register_algorithm("Ed25519", OKPAlgorithm())
 
 
 @dataclass(frozen=True, slots=True)
