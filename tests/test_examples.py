@@ -82,3 +82,33 @@ def test_the_mounted_example_guards_its_orders(http: httpx2.Client, tmp_path: Pa
     assert http.post(f"{AUTH}/logout", headers=bearer).status_code == 204
     assert http.get("/orders", headers=bearer).json()["code"] == "invalid_token"
     assert {path.name for path in (tmp_path / "limen-data").iterdir()} >= {"limen.db", "secret"}
+
+
+def test_the_command_line_example_stays_signed_in_and_signs_out(
+    http: httpx2.Client, tmp_path: Path
+) -> None:
+    """At examples/mounted.py, which has both: limen and the orders."""
+    person = {"email": "ada@example.com", "password": PASSWORD}
+    user_id = http.post(f"{AUTH}/register", json=person).json()["user_id"]
+    url, session = str(http.base_url).rstrip("/"), tmp_path / "private" / "session"
+
+    def orders(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {"LIMEN_URL": url, "ORDERS_URL": url, "ORDERS_SESSION": str(session)}
+        return subprocess.run(
+            [sys.executable, "-m", "examples.orders", *words],
+            input=f"{PASSWORD}\n",
+            cwd=ROOT,
+            env=os.environ | environment | {"no_proxy": "*"},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    assert orders("list").stderr.startswith("orders: ")
+    assert orders("sign-in", "ada@example.com").returncode == 0
+    assert session.stat().st_mode & 0o777 == 0o600
+    assert orders("list").stdout.strip() == str({"orders of": user_id})
+    assert orders("sign-out").returncode == 0
+    refused = orders("list")
+    assert (refused.returncode, refused.stdout) == (1, "")
