@@ -1,7 +1,7 @@
 """What the database holds, read beside limen's own code."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,12 @@ async def everything(limen: Limen) -> bytes:
     return b"\n".join(one if isinstance(one, bytes) else str(one).encode() for one in values)
 
 
-def age(limen: Limen, seconds: float) -> None:
-    """Let the memory of revocations be so many seconds older than it is."""
-    limen._memory.revocations.synced(ago=seconds)
+@asynccontextmanager
+async def aged(limen: Limen, seconds: float) -> AsyncIterator[None]:
+    """Let the memory of revocations be so many seconds old, and not renewed meanwhile."""
+    async with limen.features.log._pulling:
+        limen._memory.revocations.synced(ago=seconds)
+        yield
 
 
 def disk_error(limen: Limen) -> Exception:

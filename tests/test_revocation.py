@@ -23,7 +23,7 @@ from tests.conftest import on_sqlite
 from tests.crowds import until
 from tests.people import Person, calling_from, somebody
 from tests.running import running
-from tests.stored import age, disk_error, moved_away, rows
+from tests.stored import aged, disk_error, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -135,8 +135,7 @@ async def test_the_shorter_log_of_a_restored_database_is_followed_from_its_begin
 async def test_a_stale_memory_is_503_never_401_and_recovers_by_itself(
     limen: Limen, ada: Person
 ) -> None:
-    with moved_away(limen):
-        age(limen, BOUND_SECONDS + 1)
+    async with aged(limen, BOUND_SECONDS + 1):
         stale = await ada.me()
         refused = limen._memory.revocations.is_fresh
 
@@ -153,18 +152,15 @@ async def test_a_session_known_as_ended_stays_401_when_the_memory_is_stale(
     limen: Limen, ada: Person
 ) -> None:
     await ada.log_out()
-    with moved_away(limen):
-        age(limen, BOUND_SECONDS + 1)
-
+    async with aged(limen, BOUND_SECONDS + 1):
         assert (await ada.me()).status_code == 401
 
 
 async def test_a_memory_is_believed_for_ten_seconds(limen: Limen, ada: Person) -> None:
     token = ada.tokens["access_token"]
-    with moved_away(limen):
-        age(limen, BOUND_SECONDS - 1)
+    async with aged(limen, BOUND_SECONDS - 1):
         assert limen.verifier.check(token).user_id == ada.user_id
-        age(limen, BOUND_SECONDS)
+    async with aged(limen, BOUND_SECONDS):
         with pytest.raises(RevocationsStale):
             limen.verifier.check(token)
 

@@ -131,6 +131,17 @@ async def test_whoever_waits_when_the_rounds_end_is_let_go() -> None:
         assert await waiting is False
 
 
+def test_rounds_are_taken_again_in_another_event_loop() -> None:
+    """As of a limen that is opened a second time in one process, by another TestClient."""
+    rounds = Rounds(3600)
+
+    async def once() -> bool:
+        async with repeated(rounds, Work()):
+            return await rounds.anew()
+
+    assert [asyncio.run(once()) for _ in range(2)] == [True, True]
+
+
 async def test_a_stop_is_not_missed_when_news_come_at_the_same_moment() -> None:
     rounds = Rounds(60)
     task = asyncio.create_task(rounds.repeat(Work()))

@@ -129,7 +129,6 @@ class Features:
             self.log,
             secret,
             algorithm=settings.signing_algorithm,
-            longest=settings.access_token_lifetime,
             clock=clock,
             events=events,
         )
@@ -207,16 +206,22 @@ class Features:
         self._keys_announced |= self.log.began_anew
         self._keys_announced |= any(revocation.kind == "keys" for revocation in pulled)
         if self._keys_announced:  # once, so it is kept in mind until the keys were really read
-            self.memory.ring.replace(await self.keys.load())
+            if keys := await self.keys.load():  # without any, those that were known go on
+                self.memory.ring.replace(keys)
             self._keys_announced = False
 
     async def readiness(self) -> dict[str, str]:
         """Return what each check says: "ok", or in a few words what is wrong."""
         return {
             "database": await self._database_check(),
-            "keys": "ok" if self.memory.ring.all else "no signing key",
+            "keys": self._keys_check(),
             "revocations": "ok" if self.memory.revocations.is_fresh else "not followed lately",
         }
+
+    def _keys_check(self) -> str:
+        if self._keys_announced:
+            return "new ones could not be read"
+        return "ok" if self.memory.ring.all else "no signing key"
 
     async def _database_check(self) -> str:
         try:
@@ -296,6 +301,8 @@ async def in_the_background(features: Features) -> AsyncIterator[None]:
         asyncio.create_task(following.repeat(features.follow)),
         asyncio.create_task(Rounds(HOUSEKEEPING_SECONDS).repeat(features.keep_house)),
     ]
+    for task in tasks:
+        task.add_done_callback(_report)
     try:
         yield
     finally:
@@ -305,11 +312,13 @@ async def in_the_background(features: Features) -> AsyncIterator[None]:
 
 
 async def _listen(database: Database, following: Rounds) -> None:
-    try:
-        async for _ in database.hints():
-            following.hurry()
-    except Exception:
-        _logger.exception("hints ended; what others revoke is pulled every second all the same")
+    async for _ in database.hints():
+        following.hurry()
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        _logger.error("a background task has ended", exc_info=task.exception())
 
 
 def _policy(name: str, limit: Limit) -> Policy:

@@ -19,15 +19,16 @@ turns his long polls into short ones, and nobody is refused.
 import json
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from limen.revocation import RevocationLog
+from limen.revocation import Published, RevocationLog
 from limen.rounds import Rounds
 from limen.verify.errors import RevocationsStale
-from limen.verify.revocations import Revocation, Revocations, subject_digest
+from limen.verify.revocations import Revocations, subject_digest
 
 MAX_WAIT_SECONDS = 20  # shorter than proxies let an answer take
 MAX_WAITING = 1000
+LOOK_SECONDS = 0.5  # whoever waits sees so often that the process stops, or knows too little
 MAX_ENTRIES = 1000  # of one answer, some 150 bytes each
 
 
@@ -39,12 +40,19 @@ class Page:
     is, and `waited` how many the question has waited for it.
     """
 
-    entries: list[Revocation]
+    entries: list[Published]
     seq: int
     mark: str
     complete: bool
     age: float
     waited: float
+
+    def body(self) -> bytes:
+        """Return the page as JSON; the entries were written when they were pulled."""
+        others = ("seq", "mark", "complete", "age", "waited")
+        rest = json.dumps({name: getattr(self, name) for name in others})
+        entries = b",".join(entry.written for entry in self.entries)
+        return b'{"entries":[' + entries + b"]," + rest[1:].encode()
 
 
 class Feed:
@@ -68,7 +76,7 @@ class Feed:
             await self._rounds.anew()
         until = time.monotonic() + wait
         while not (page := self._page(after, mark, began)).entries and self._may_wait(until):
-            await self._next_round(until)
+            await self._news(until)
         if not self._memory.is_fresh:
             raise RevocationsStale
         return page
@@ -76,7 +84,6 @@ class Feed:
     def close(self) -> None:
         """Let nobody wait from now on: the process is about to stop."""
         self._is_closed = True
-        self._rounds.wake()
 
     def _page(self, after: int, mark: str, began: float) -> Page:
         known = self._log.seq
@@ -100,16 +107,15 @@ class Feed:
 
     def _may_wait(self, until: float) -> bool:
         room = self._waiting < MAX_WAITING and not self._is_closed
-        return room and time.monotonic() < until
+        return room and self._memory.is_fresh and time.monotonic() < until
 
-    async def _next_round(self, until: float) -> None:
+    async def _news(self, until: float) -> None:
         self._waiting += 1
         try:
-            await self._rounds.ended(until - time.monotonic())
+            await self._log.news(min(until - time.monotonic(), LOOK_SECONDS))
         finally:
             self._waiting -= 1
 
 
-def _mark_of(entry: Revocation) -> str:
-    written = json.dumps(asdict(entry), sort_keys=True)
-    return f"{entry.seq}-{subject_digest(written)[:16]}"
+def _mark_of(entry: Published) -> str:
+    return f"{entry.seq}-{subject_digest(entry.written.decode())[:16]}"

@@ -1,8 +1,8 @@
 """The keys that sign access tokens, in the database: made, rotated, retired.
 
 A key is published in the key set before it signs, for longer than verifiers cache the set, and is
-kept until the last token it signed has expired, so a rotation refuses no good token and needs no
-restart (`limen.key_ring` shows the life of a key). The first key signs at once, since nobody can
+kept for as long as a token that it signed may live, a day, so a rotation refuses no good token and
+needs no restart (`limen.key_ring` shows the life of a key). The first key signs at once, since nobody can
 have cached a set.
 
 In an emergency, when a private part may have leaked, nothing of that is waited for: a new key
@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc import jwk
 from joserfc.jwk import ECKey, Key, KeyParameters, OctKey, OKPKey, RSAKey
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen.clock import SECOND, Clock
@@ -33,12 +33,16 @@ from limen.events import Events, KeyCreated
 from limen.key_ring import SigningKey
 from limen.revocation import RevocationLog
 from limen.secret import RootSecret
+from limen.verify.verifier import MAX_LIFETIME_SECONDS
 
 # Verifiers may cache the key set for as long as its Cache-Control says.
 JWKS_MAX_AGE = 300
 
 # Published twice as long as it may be cached, so that a slow or retried fetch is in time as well.
 PUBLISHED_BEFORE_SIGNING = 2 * JWKS_MAX_AGE * SECOND
+
+# As long as any token may live: the shell that rotates may lack the settings of the server.
+LONGEST = MAX_LIFETIME_SECONDS * SECOND
 
 # Kept a little longer than its last token lives, for verifiers whose clocks run late.
 MARGIN = 60 * SECOND
@@ -48,7 +52,7 @@ HMAC_BITS = 256
 
 
 class SigningKeys:
-    """The keys in the database. `longest` is the lifetime of an access token, in seconds."""
+    """The keys in the database."""
 
     def __init__(
         self,
@@ -57,7 +61,6 @@ class SigningKeys:
         secret: RootSecret,
         *,
         algorithm: str,
-        longest: int,
         clock: Clock,
         events: Events,
     ) -> None:
@@ -65,7 +68,6 @@ class SigningKeys:
         self._log = log
         self._seals = [AESGCM(key) for key in secret.derive_all("signing keys")]
         self._algorithm = algorithm
-        self._longest = longest * SECOND
         self._clock = clock
         self._events = events
 
@@ -80,10 +82,10 @@ class SigningKeys:
             ConfigurationError: The root secret does not open the keys in this database.
             DatabaseUnavailable: The database cannot be read or written.
         """
-        keys = await self.load()
-        if not keys or (to_serve and not any(map(self._serves, keys))):
+        found = await self._read()
+        if not found or (to_serve and not any(self._serves(key) for key, _ in found)):
             await self._create(self._algorithm, only_if_missing=True)
-        if to_serve and any(stale for _, stale in await self._read()):
+        if to_serve and any(stale for _, stale in found):
             await self._seal_anew()
         return await self.load()
 
@@ -135,11 +137,13 @@ class SigningKeys:
     async def _retire(
         self, connection: AsyncConnection, successor: SigningKey, *, at_once: bool
     ) -> None:
-        # What was given up does not come back if the clock is set back.
-        end = 0 if at_once else successor.signs_from + self._longest + MARGIN
-        retires_at = signing_keys.c.retires_at
-        later = or_(retires_at.is_(None), retires_at > end) if at_once else retires_at.is_(None)
-        await connection.execute(update(signing_keys).where(later).values(retires_at=end))
+        retiring = update(signing_keys)
+        if at_once:  # at 0: what was given up does not come back if the clock is set back
+            retiring = retiring.values(retires_at=0)
+        else:
+            end = successor.signs_from + LONGEST + MARGIN
+            retiring = retiring.where(signing_keys.c.retires_at.is_(None)).values(retires_at=end)
+        await connection.execute(retiring)
 
     async def _seal_anew(self) -> None:
         """Seal with the newest root secret what an older one had sealed."""

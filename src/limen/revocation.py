@@ -23,11 +23,14 @@ perhaps without the settings of the server: their rows are kept for as long as a
 """
 
 import asyncio
+import json
+import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -51,6 +54,18 @@ class _Row(NamedTuple):
     subject: str
     value: int
     expires_at: int
+
+
+class Published(NamedTuple):
+    """An entry of the log as this process has it: obeyed here, and written for the feed."""
+
+    seq: int
+    revocation: Revocation
+    written: bytes
+
+    @classmethod
+    def of(cls, revocation: Revocation) -> Self:
+        return cls(revocation.seq, revocation, json.dumps(asdict(revocation)).encode())
 
 
 class Change:
@@ -107,8 +122,9 @@ class RevocationLog:
         self._longest = longest
         self._clock = clock
         self._pulling = asyncio.Lock()
-        self._entries: list[Revocation] = []
+        self._entries: list[Published] = []
         self._last: _Row | None = None
+        self._news = asyncio.Event()
         self.began_anew = False
         self.seq = 0
 
@@ -132,6 +148,7 @@ class RevocationLog:
             DatabaseUnavailable: Nothing is known to have changed; the memory ages.
         """
         async with self._pulling, self._database.read() as connection:
+            began = time.monotonic()
             counted = (await connection.execute(select(revocation_counter.c.seq))).scalar_one()
             rows = await _read(connection, self._last.seq if self._last else 0)
             self.began_anew = self._last is not None and self._last not in rows
@@ -139,14 +156,22 @@ class RevocationLog:
                 rows = await _read(connection, 0)
             pulled = [_published(row) for row in rows if row != self._last]
             self._memory.apply(pulled)
-            self._memory.synced()
+            self._memory.synced(ago=time.monotonic() - began)
             self._entries = [] if self.began_anew else self._entries
-            self._entries.extend(pulled)
+            self._entries.extend(map(Published.of, pulled))
             self._last = rows[-1] if rows else None
             self.seq = max(counted, self._last.seq if self._last else 0)
+            if pulled or self.began_anew:
+                self._tell()
             return pulled
 
-    def newer(self, after: int, at_most: int) -> list[Revocation]:
+    async def news(self, seconds: float) -> None:
+        """Wait until a pull has brought something, at most so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+
+    def newer(self, after: int, at_most: int) -> list[Published]:
         """Return the first of the living entries that were pulled and have a higher number."""
         first = bisect_right(self._entries, after, key=attrgetter("seq"))
         return self._entries[first : first + at_most]
@@ -155,7 +180,11 @@ class RevocationLog:
         """Drop from memory what no living token needs."""
         now = self._clock() // SECOND
         self._memory.expire(now)
-        self._entries = [entry for entry in self._entries if entry.expires_at > now]
+        self._entries = [entry for entry in self._entries if entry.revocation.expires_at > now]
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
 
 async def _read(connection: AsyncConnection, first: int) -> list[_Row]:

@@ -28,15 +28,14 @@ class Rounds:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._early = asyncio.Event()
+        self._early, self._end = asyncio.Event(), asyncio.Event()
         self._running = False
         self._began_at = 0.0
-        self._begun = self._ended = 0
-        self._succeeded = False
-        self._end = asyncio.Event()
+        self._begun = self._ended = self._succeeded = 0  # the numbers of the last rounds that did
 
     async def repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         """Take the step, round after round, until cancelled."""
+        self._early, self._end = asyncio.Event(), asyncio.Event()  # of this event loop
         self._running = True
         try:
             while True:
@@ -47,7 +46,7 @@ class Rounds:
                 await self._round(step)
         finally:
             self._running = False
-            self.wake()
+            self._wake()
 
     def hurry(self) -> None:
         """Begin the next round now."""
@@ -66,25 +65,19 @@ class Rounds:
                     if self._begun < awaited:
                         self.hurry()
                     await self._end.wait()
-        return self._ended >= awaited and self._succeeded
-
-    async def ended(self, seconds: float) -> None:
-        """Wait until a round ends, at most so many seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._end.wait()
-
-    def wake(self) -> None:
-        """Let those who wait look again."""
-        self._end.set()
-        self._end = asyncio.Event()
+        return self._succeeded >= awaited
 
     async def _round(self, step: Callable[[], Awaitable[None]]) -> None:
         self._begun += 1
         self._began_at = time.monotonic()
-        self._succeeded = await _succeeds(step)
+        if await _succeeds(step):
+            self._succeeded = self._begun
         self._ended = self._begun
-        self.wake()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._end.set()
+        self._end = asyncio.Event()
 
 
 async def _succeeds(step: Callable[[], Awaitable[None]]) -> bool:

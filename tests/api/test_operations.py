@@ -15,7 +15,7 @@ from tests.attacks.outside import watched
 from tests.conftest import CHEAPEST
 from tests.people import Person, guess
 from tests.refusals import problem
-from tests.stored import age, moved_away
+from tests.stored import aged, moved_away
 
 pytestmark = pytest.mark.anyio
 
@@ -100,8 +100,7 @@ async def test_missing_keys_are_said(limen: Limen, http: httpx2.AsyncClient) -> 
 async def test_revocations_that_are_not_followed_are_said(
     limen: Limen, http: httpx2.AsyncClient
 ) -> None:
-    async with limen.features.log._pulling:  # nobody pulls meanwhile
-        age(limen, 60)
+    async with aged(limen, 60):
         assert await broken_parts(http) == {"revocations": "not followed lately"}
 
     async with asyncio.timeout(5 * FOLLOW_SECONDS):

@@ -16,7 +16,7 @@ from limen.verify.verifier import Verifier
 from tests.clock import ManualClock
 from tests.crowds import until
 from tests.people import AUTH, Person, somebody
-from tests.stored import age, moved_away
+from tests.stored import aged
 
 pytestmark = pytest.mark.anyio
 
@@ -172,17 +172,26 @@ async def test_a_log_as_long_as_the_old_one_but_another_is_answered_from_the_beg
 
 
 async def test_a_memory_that_is_too_old_is_no_answer(limen: Limen, ada: Person) -> None:
-    with moved_away(limen):
-        age(limen, BOUND_SECONDS + 1)
+    async with aged(limen, BOUND_SECONDS + 1):
         answer = await ada.http.get(PATH)
 
     assert (answer.status_code, answer.json()["code"]) == (503, "revocations_stale")
     assert int(answer.headers["Retry-After"]) > 0
 
 
+async def test_whoever_waits_is_told_at_once_when_this_process_knows_too_little(
+    limen: Limen, ada: Person
+) -> None:
+    """Another process may know more: he can ask there while his own knowledge is good."""
+    await limen.features.follow()
+    task = await waiting(ada.http, limen, limen.features.log.seq)
+    async with aged(limen, BOUND_SECONDS + 1), asyncio.timeout(LONG / 2):
+        with pytest.raises(AssertionError, match="revocations_stale"):
+            await task
+
+
 async def test_an_answer_says_how_old_its_knowledge_is(limen: Limen, ada: Person) -> None:
-    with moved_away(limen):
-        age(limen, 7)
+    async with aged(limen, 7):
         page = await read(ada.http)
 
     assert 7 <= page["age"] < BOUND_SECONDS

@@ -184,7 +184,6 @@ async def _keys(database: Database, settings: Settings, secret: RootSecret) -> C
         log,
         secret,
         algorithm=settings.signing_algorithm,
-        longest=lifetime,
         clock=system_clock,
         events=Events(),
     )
