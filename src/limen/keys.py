@@ -1,9 +1,9 @@
 """The keys that sign access tokens, in the database: made, rotated, retired.
 
 A key is published in the key set before it signs, for longer than verifiers cache the set, and is
-kept for as long as a token that it signed may live, a day, so a rotation refuses no good token and
-needs no restart (`limen.key_ring` shows the life of a key). The first key signs at once, since nobody can
-have cached a set.
+kept for a day after its last signature, as long as any token may live. So a rotation refuses no
+good token and needs no restart (`limen.key_ring` shows the life of a key). The first key signs at
+once, since nobody can have cached a set.
 
 In an emergency, when a private part may have leaked, nothing of that is waited for: a new key
 signs at once, and every other one, present or next, has retired. What they have signed is refused
