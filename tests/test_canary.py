@@ -26,6 +26,7 @@ from limen.verify.gate import split
 from tests.clock import ManualClock
 from tests.conftest import CHEAPEST
 from tests.people import AUTH
+from tests.services import Service, a_service
 from tests.stored import everything, moved_away
 from tests.telemetry.conftest import Logging, any_format, logging_to  # noqa: F401  fixtures
 
@@ -65,6 +66,15 @@ class Life:
         answer = await self.http.post(f"{AUTH}/{what}", json=body, headers=headers)
         return self.keep(answer)
 
+    async def ask_about(self, service: Service, token: str, secret: str | None = None) -> int:
+        """Introspect a token; the answer may say what the token says."""
+        form = {"token": token}
+        headers = service.basic(secret=secret)
+        answer = await self.http.post(f"{AUTH}/introspect", data=form, headers=headers)
+        if answer.status_code >= 400:
+            self.refusals.append(answer.text)
+        return answer.status_code
+
     def keep(self, answer: httpx2.Response) -> int:
         shown = dict(answer.headers)
         if device := shown.pop("limen-device", None):
@@ -95,7 +105,7 @@ def failing_once(issue: Callable[..., TokenPair]) -> Callable[..., TokenPair]:
     return issuing
 
 
-async def live(life: Life, limen: Limen) -> list[int]:
+async def live(life: Life, limen: Limen, service: Service) -> list[int]:
     """Do everything that a client can; return the statuses."""
     ada = {"email": EMAIL, "password": PASSWORD}
     seen = [await life.post("register", ada), await life.post("register", ada)]
@@ -110,6 +120,8 @@ async def live(life: Life, limen: Limen) -> list[int]:
     ]
     used, keys = {"refresh_token": first}, (KEY, KEY, KEY * 9)
     seen += [await life.post("refresh", used, **{"Idempotency-Key": key}) for key in keys]
+    seen += [await life.ask_about(service, token) for token in (life.tokens[0], first, WRONG)]
+    seen.append(await life.ask_about(service, first, secret=KEY))
     seen.append(await life.post("refresh", used))
     seen += [
         life.keep(await life.http.get(f"{AUTH}/me", headers=bearer)),
@@ -133,7 +145,9 @@ EXPECTED = [
     *(201, 409, 422),  # registered, taken, a password made of the address
     200,
     *(200, 404, 401),
-    *(200, 500, 422, 401),  # rotated; the same again, where issuing fails; odd key; replay
+    *(200, 500, 422),  # rotated; the same again, where issuing fails; odd key
+    *(200, 200, 200, 401),  # introspected, at last with a wrong secret
+    401,  # replayed
     *(401, 204, 200, 204),
     *([422] * 7 + [413]),
     *([401] * 5 + [429]),
@@ -166,7 +180,8 @@ async def test_no_canary_is_seen_again(
             transport=transport, base_url="http://limen.test", headers=headers
         ) as http:
             life = Life(http)
-            assert await live(life, limen) == EXPECTED
+            service = await a_service(limen, http)
+            assert await live(life, limen, service) == EXPECTED
             metrics = (await http.get("/metrics")).text
         stored = await everything(limen)
 
@@ -179,6 +194,7 @@ async def test_no_canary_is_seen_again(
     secrets = {
         *(EMAIL, OTHER_EMAIL, PASSWORD, WRONG, KEY, DEVICE, ADDRESS, FORWARDED),
         *("kanarie", "nest-of-ada", "sings at dawn"),
+        *(service.secret, service.basic()["Authorization"].split()[1]),
         *life.tokens,
         *(part for token in life.tokens for part in token.split(".")[1:]),
         *life.devices,
