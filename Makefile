@@ -26,8 +26,9 @@ test: install ## Run the whole suite
 
 KILLS ?= 1000
 REPEAT ?= 10
+REFRESHES ?= 1000000
 soak: install ## Break everything for some ten minutes: KILLS=1000 REPEAT=10
-	$(BIN)/python -m tests.soak --kills $(KILLS) --repeat $(REPEAT)
+	$(BIN)/python -m tests.soak --kills $(KILLS) --repeat $(REPEAT) --refreshes $(REFRESHES)
 
 lint: install ## Check style, types and layers
 	$(BIN)/ruff check .

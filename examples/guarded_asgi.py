@@ -5,6 +5,7 @@ ISSUER=http://localhost:8000 uvicorn --port 8003 --lifespan off examples.guarded
 
 import json
 import os
+from collections.abc import Iterable
 
 from limen.verify.errors import InsufficientScope
 from limen.verify.middleware import Guard, Receive, Scope, Send
@@ -16,6 +17,9 @@ AUDIENCE = os.environ.get("AUDIENCE", "limen")
 
 
 async def service(scope: Scope, _receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})  # there are none here
+        return
     match scope["method"], scope["path"]:
         case "GET", "/healthz":
             await answer(send, 200, {"status": "ok"})
@@ -25,19 +29,21 @@ async def service(scope: Scope, _receive: Receive, send: Send) -> None:
             await answer(send, 200, {"forgotten by": scope["limen.claims"].user_id})
         case "DELETE", "/orders":
             problem = problem_of(InsufficientScope(("orders:write",)))
-            await answer(send, problem.status, problem.body(), MEDIA_TYPE)
+            await answer(send, problem.status, problem.body(), MEDIA_TYPE, problem.headers)
         case _:
             await answer(send, 404, {"error": "not found"})
 
 
 async def answer(
-    send: Send, status: int, said: dict[str, str] | bytes, media_type: str = "application/json"
+    send: Send,
+    status: int,
+    said: dict[str, str] | bytes,
+    media_type: str = "application/json",
+    more: Iterable[tuple[str, str]] = (),
 ) -> None:
     body = said if isinstance(said, bytes) else json.dumps(said).encode()
-    headers = [
-        (b"content-type", media_type.encode()),
-        (b"content-length", str(len(body)).encode()),
-    ]
+    fields = (("Content-Type", media_type), ("Content-Length", str(len(body))), *more)
+    headers = [(name.lower().encode(), value.encode()) for name, value in fields]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -17,6 +17,7 @@ ISSUER = os.environ.get("ISSUER", "http://localhost:8000")
 AUDIENCE = os.environ.get("AUDIENCE", "limen")
 
 verifier = Verifier(ISSUER, AUDIENCE)
+# /docs can sign in there only if the two share an origin: `limen serve` sends no CORS headers.
 current_user = CurrentUser(verifier, token_url=f"{ISSUER}/api/v1/auth/login")
 
 app = FastAPI(title="Orders")

@@ -39,7 +39,7 @@ def main() -> None:
             case "list":
                 print(httpx2.get(f"{ORDERS}/orders", auth=auth).raise_for_status().json())
             case _:
-                auth.logout()
+                auth.sign_out()
     except ClientError as error:
         sys.exit(f"orders: {error}")
 

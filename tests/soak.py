@@ -1,10 +1,11 @@
 """The long faults, over and over, and one table of what they did: `make soak`.
 
-    python -m tests.soak --kills 1000 --repeat 10
+    python -m tests.soak --kills 1000 --repeat 10 --refreshes 1000000
 
-Each fault is its test, run by pytest: `kill -9` of workers in one run on each database, the others
-so many runs as they are. What the tests record (`tests.faults.figures`) is added up. The table is
-the last thing printed, and the exit code is 1 if a test failed or anything did not hold.
+Each fault is its test, run by pytest: `kill -9` of workers in one run on each database, the bad
+network of simulated clients in one run, the others so many runs as they are. What the tests record
+(`tests.faults.figures`) is added up. The table is the last thing printed, and the exit code is 1 if
+a test failed or anything did not hold.
 """
 
 import argparse
@@ -16,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-FAULTS = Path(__file__).parent / "faults"
+TESTS = Path(__file__).parent
 
-# Once, with as many kills as asked for, and what is repeated if it is there.
-KILLED = ("test_sigkill.py",)
-REPEATED = ("test_postgresql_restarts.py", "test_failover.py")
+# Once, with as many kills and refreshes as asked for, and what is repeated if it is there.
+KILLED = ("faults/test_sigkill.py",)
+SIMULATED = ("client/test_bad_network.py",)
+REPEATED = ("faults/test_postgresql_restarts.py", "faults/test_failover.py")
 
 # A column of the table, and what a test calls it when it records its figures.
 COLUMNS = {
@@ -85,10 +87,12 @@ def main() -> int:
     asked = _arguments()
     table = Table()
     os.environ["LIMEN_TEST_KILLS"] = str(asked.kills)
+    os.environ["LIMEN_TEST_REFRESHES"] = str(asked.refreshes)
     status = 0
-    for names in (KILLED, *[REPEATED] * asked.repeat):
+    for names in (KILLED, SIMULATED, *[REPEATED] * asked.repeat):
         status |= _run(names, table)
-    print(f"\nmake soak KILLS={asked.kills} REPEAT={asked.repeat}, {os.cpu_count()} cores:\n")
+    options = f"KILLS={asked.kills} REPEAT={asked.repeat} REFRESHES={asked.refreshes}"
+    print(f"\nmake soak {options}, {os.cpu_count()} cores:\n")
     print("\n".join(table.lines()))
     return 0 if status == 0 and table.held() else 1
 
@@ -97,11 +101,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--kills", type=int, default=1000, help="of workers, on each database")
     parser.add_argument("--repeat", type=int, default=10, help="runs of each other fault")
+    parser.add_argument("--refreshes", type=int, default=1_000_000, help="of simulated clients")
     return parser.parse_args()
 
 
 def _run(names: Iterable[str], table: Table) -> int:
-    there = [str(FAULTS / name) for name in names if (FAULTS / name).exists()]
+    there = [str(TESTS / name) for name in names if (TESTS / name).exists()]
     status = pytest.main(["-q", *there], plugins=[table]) if there else 0
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
@@ -109,10 +114,11 @@ def _run(names: Iterable[str], table: Table) -> int:
 
 
 def _names(report: pytest.TestReport) -> tuple[str, str]:
-    """Name the fault and the database; what names no database brings its own PostgreSQL."""
+    """Name the fault and the database; a fault that names none brings its own PostgreSQL."""
     test, _, parameter = report.nodeid.rpartition("::")[2].rstrip("]").partition("[")
     words = test.removeprefix("test_").replace("_", " ")
-    return str(dict(report.user_properties).get("fault", words)), parameter or "postgresql"
+    said = dict(report.user_properties)
+    return str(said.get("fault", words)), parameter or str(said.get("database", "postgresql"))
 
 
 if __name__ == "__main__":

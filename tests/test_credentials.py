@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from limen.credentials import ApiClient, NewApiClient
-from limen.database.schema import api_clients
+from limen.database.schema import api_clients, rate_limits
 from limen.errors import DatabaseUnavailable, InvalidClient, InvalidRequest, TooManyAttempts
 from limen.events import Event, LimitHit
 from limen.limen import Limen
@@ -171,6 +171,19 @@ async def test_failures_are_limited_exactly_and_good_credentials_never(
     assert await outcome(limen, client_id, "guess") == "too_many_attempts"
     clock.tick(1)
     assert await outcome(limen, client_id, "guess") == "invalid_client"
+
+
+async def test_noise_that_is_refused_already_waits_for_no_writer(
+    limen: Limen, orders: NewApiClient
+) -> None:
+    """Nor does a writer wait for it. Whoever waited would be answered that there is no database."""
+    client_id = orders.client.client_id
+    for _ in range(QUOTA):
+        assert await outcome(limen, client_id, "guess") == "invalid_client"
+
+    async with limen.features.database.write() as connection:
+        await connection.execute(update(rate_limits).values(quota=rate_limits.c.quota))
+        assert await outcome(limen, client_id, "guess") == "too_many_attempts"
 
 
 async def test_without_the_database_nobody_is_let_in(limen: Limen, orders: NewApiClient) -> None:

@@ -26,10 +26,9 @@ from limen.database import sqlite
 from limen.database.engine import Database
 from limen.database.migrate import migrate, needed_revision, status
 from limen.database.schema import accounts, metadata
-from limen.database.sqlite import BUSY_SECONDS, SQLite
+from limen.database.sqlite import BUSY_SECONDS, SQLite, _Connection
 from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.events import DatabaseFailed, Event, Events
-from tests.crowds import until
 from tests.refusals import rows_in_file
 
 pytestmark = pytest.mark.anyio
@@ -212,21 +211,6 @@ async def test_a_reader_cannot_write(database: Database) -> None:
             await connection.exec_driver_sql(COUNT_UP)
 
     assert await count(database) == 0
-
-
-async def test_whoever_is_cancelled_while_a_connection_opens_leaves_no_thread_behind(
-    path: Path,
-) -> None:
-    before = threading.active_count()
-    for _ in range(50):
-        database = SQLite(path, Events())
-        opening = asyncio.create_task(database._connect())
-        await asyncio.sleep(random.choice([0, 0, 0.0002, 0.0005, 0.001]))
-        opening.cancel()
-        (outcome,) = await asyncio.gather(opening, return_exceptions=True)
-        if not isinstance(outcome, BaseException):
-            await outcome.close()
-        await until(lambda: threading.active_count() == before)  # it ends a moment after its answer
 
 
 async def test_a_locked_database_is_unavailable_in_bounded_time(
@@ -500,3 +484,17 @@ def test_processes_that_start_at_once_migrate_once(tmp_path: Path) -> None:
             (needed_revision(),)
         ]
     assert rows_in_file(path)["revocation_counter"] == 1
+
+
+def test_a_sqlite_connection_that_cannot_roll_back_is_closed_all_the_same(tmp_path: Path) -> None:
+    class Broken(_Connection):
+        def rollback(self) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    connection = sqlite3.connect(tmp_path / "database", isolation_level=None, factory=Broken)
+    connection.execute("BEGIN")
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+        connection.close()
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        connection.execute("SELECT 1")

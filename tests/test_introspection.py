@@ -12,7 +12,7 @@ from limen.limen import Limen
 from limen.verify.errors import RevocationsStale
 from tests.clock import ManualClock
 from tests.people import Person
-from tests.stored import age, moved_away, rows
+from tests.stored import aged, moved_away, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -109,14 +109,14 @@ async def test_an_old_refresh_token_is_inactive_and_no_replay(limen: Limen, ada:
 
 async def test_what_may_have_been_revoked_is_not_called_active(limen: Limen, ada: Person) -> None:
     access, refresh = ada.tokens["access_token"], ada.tokens["refresh_token"]
-    age(limen, 3600)
-    with pytest.raises(RevocationsStale):
-        await limen.features.introspection.look(access)
+    async with aged(limen, 3600):
+        with pytest.raises(RevocationsStale):
+            await limen.features.introspection.look(access)
     assert await limen.features.introspection.look(refresh) is not None  # the database knows
 
     await ada.log_out()
-    age(limen, 3600)
-    assert await limen.features.introspection.look(access) is None  # known as revoked
+    async with aged(limen, 3600):
+        assert await limen.features.introspection.look(access) is None  # known as revoked
 
 
 async def test_without_the_database_a_refresh_token_is_neither(limen: Limen, ada: Person) -> None:

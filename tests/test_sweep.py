@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, event, insert, update
 
-from limen.clock import SECOND
+from limen.clock import SECOND, system_clock
 from limen.database.schema import (
     accounts,
     rate_limits,
@@ -144,7 +144,7 @@ async def test_a_signing_key_goes_when_it_has_retired(
     clock.tick(600)  # the new one signs from now on
     await limen.features.follow()
     await ada.sign_in()
-    clock.tick(1859)
+    clock.tick(DAY + 59)
     await limen.features.sweep.once()
     assert await keys_of(limen, signing_keys) == {first.kid, second.kid}
 
@@ -368,6 +368,61 @@ async def test_a_clock_that_was_set_back_stops_no_sweep(limen: Limen, clock: Man
     await put_expired(limen, clock, "expired")
 
     assert await limen.features.sweep.round() == 1
+
+
+@on_postgresql
+async def test_by_a_clock_that_is_far_ahead_nothing_is_swept(
+    limen: Limen,
+    twin: Limen,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By its own clock everybody's session has expired; by the database's it has not."""
+    await put_expired(limen, clock, "expired")
+    monkeypatch.setattr("limen.sweep.system_clock", lambda: system_clock() + 2 * LEASE)
+    assert await limen.features.sweep.round() == 0
+    assert "ahead of the database's" in caplog.text
+
+    monkeypatch.setattr("limen.sweep.system_clock", lambda: system_clock() + LEASE // 2)
+    assert await twin.features.sweep.round() == 1  # whoever swept nothing holds nothing
+
+
+async def test_whoever_was_displaced_does_not_move_his_successors_mark(
+    limen: Limen, twin: Limen, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that took too long ends after another has taken over, and come further."""
+    monkeypatch.setattr("limen.sweep.BATCH", 2)
+    monkeypatch.setattr("limen.sweep.ROUND", 1)
+    await put(limen, rate_limits, [bucket_row(f"a{n}", clock() + 10**12) for n in range(9)])
+    slow, other = limen.features.sweep, twin.features.sweep
+    (start,) = {(await slow._held())["rate_limits"]}
+    walked = await slow._walk(rate_limits, start, 1)
+    clock.tick(LEASE_SECONDS)
+    for _ in range(3):
+        await other.round()
+    await slow._mark("rate_limits", walked.to)
+
+    (row,) = [row for row in await rows(limen, sweeps) if row.name == "rate_limits"]
+    assert (walked.to, row.walked_to) == ("a1", "a5")
+
+
+async def test_a_round_that_ends_keeps_what_it_holds(
+    limen: Limen, twin: Limen, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it took: its holder has just been heard of."""
+    monkeypatch.setattr("limen.sweep.BATCH", 2)
+    monkeypatch.setattr("limen.sweep.ROUND", 1)
+    monkeypatch.setattr("limen.sweep.PAUSE", 0.5)
+    await put(limen, rate_limits, [bucket_row(f"a{n}", clock() + 10**12) for n in range(9)])
+    slow = asyncio.create_task(limen.features.sweep.round())
+    while not await rows(limen, sweeps):  # noqa: ASYNC110  seen from outside
+        await asyncio.sleep(0.001)
+    clock.tick(LEASE_SECONDS - 1)
+    await slow
+    clock.tick(LEASE_SECONDS - 1)
+    await put_expired(limen, clock, "a1x")
+    assert await twin.features.sweep.round() == 0
 
 
 @on_postgresql

@@ -12,7 +12,8 @@ Every request reads the row, so that deleted credentials are refused at once, ev
 unknown client and a wrong secret get one answer after one amount of work: one read, one digest,
 one comparison in constant time. Failures are limited by address prefix. Good credentials pass all
 the same: the limit is there to stop noise, not guesses, which are hopeless, and a service must not
-be locked out by a neighbour that was deployed with an old secret.
+be locked out by a neighbour that was deployed with an old secret. Noise that is refused already
+writes nothing and keeps no writer waiting.
 """
 
 import hmac
@@ -77,7 +78,9 @@ class ClientCredentials:
         client = await self._recognised(client_id, secret)
         if client is not None:
             return client
-        async with self._limits.attempt(self._limits.bucket(self._policy, bucket(address))):
+        failures = self._limits.bucket(self._policy, bucket(address))
+        await self._limits.require_room(failures)
+        async with self._limits.attempt(failures):
             raise InvalidClient
 
     async def create(self, name: str) -> NewApiClient:

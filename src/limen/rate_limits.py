@@ -101,6 +101,21 @@ class RateLimits:
             with self._lanes.undecided(rows):
                 yield attempt
 
+    async def require_room(self, bucket: Bucket) -> None:
+        """Refuse a full bucket without a write transaction; nothing is taken.
+
+        It is for attempts that are never given back: a slot that comes free is not waited for.
+
+        Raises:
+            TooManyAttempts: It is full.
+            DatabaseUnavailable: Nobody can tell.
+        """
+        async with self._database.read() as connection:
+            wait, policy = await self._longest_wait(connection, [bucket], self._clock())
+        if wait > 0:
+            self._events.emit(LimitHit(policy.name))
+            raise _refusal(policy, wait)
+
     async def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         """Free the attempt's own slots, in the transaction of the success that earned it."""
         row = rate_limits.c.bucket
@@ -127,13 +142,14 @@ class RateLimits:
             )
             admitted = set(taken.scalars())
             if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
-                refusal = await self._refusal(connection, refusing, now)
-                raise _Full([bucket.row for bucket in refusing], refusal)
+                wait, policy = await self._longest_wait(connection, refusing, now)
+                raise _Full([bucket.row for bucket in refusing], _refusal(policy, wait))
         return attempt
 
-    async def _refusal(
+    async def _longest_wait(
         self, connection: AsyncConnection, buckets: Sequence[Bucket], now: int
-    ) -> TooManyAttempts:
+    ) -> tuple[int, Policy]:
+        """Return the microseconds until all buckets have room, and whose policy asks for that."""
         by_row = {bucket.row: bucket.policy for bucket in buckets}
         rows = await connection.execute(
             select(rate_limits.c.bucket, rate_limits.c.stamps).where(
@@ -141,13 +157,7 @@ class RateLimits:
             )
         )
         waits = [(_wait(stamps, by_row[row], now), by_row[row]) for row, stamps in rows]
-        wait, policy = max(waits, key=lambda one: one[0])
-        return TooManyAttempts(
-            policy=policy.name,
-            quota=policy.quota,
-            window=policy.window,
-            retry_after=max(1, -(-wait // SECOND)),
-        )
+        return max(waits, key=lambda one: one[0], default=(0, buckets[0].policy))
 
 
 class _Full(Exception):
@@ -189,6 +199,15 @@ def _take_statement(inserting: Any, attempt: Attempt, now: int) -> Executable:
         where=moment <= now - new.period,
     ).returning(old.bucket)
     return take
+
+
+def _refusal(policy: Policy, wait: int) -> TooManyAttempts:
+    return TooManyAttempts(
+        policy=policy.name,
+        quota=policy.quota,
+        window=policy.window,
+        retry_after=max(1, -(-wait // SECOND)),
+    )
 
 
 def _wait(stamps: str, policy: Policy, now: int) -> int:

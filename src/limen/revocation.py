@@ -24,7 +24,6 @@ perhaps without the settings of the server: their rows are kept for as long as a
 
 import asyncio
 import json
-import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -38,6 +37,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import revocation_counter, revocations
+from limen.verify.elapsed import elapsed
 from limen.verify.revocations import Kind, Revocation, Revocations, subject_digest
 from limen.verify.verifier import MAX_LIFETIME_SECONDS
 
@@ -148,7 +148,7 @@ class RevocationLog:
             DatabaseUnavailable: Nothing is known to have changed; the memory ages.
         """
         async with self._pulling, self._database.read() as connection:
-            began = time.monotonic()
+            began = elapsed()
             counted = (await connection.execute(select(revocation_counter.c.seq))).scalar_one()
             rows = await _read(connection, self._last.seq if self._last else 0)
             self.began_anew = self._last is not None and self._last not in rows
@@ -156,7 +156,7 @@ class RevocationLog:
                 rows = await _read(connection, 0)
             pulled = [_published(row) for row in rows if row != self._last]
             self._memory.apply(pulled)
-            self._memory.synced(ago=time.monotonic() - began)
+            self._memory.synced(ago=elapsed() - began)
             self._entries = [] if self.began_anew else self._entries
             self._entries.extend(map(Published.of, pulled))
             self._last = rows[-1] if rows else None

@@ -13,7 +13,7 @@ from limen.settings import Limit, Settings
 from tests.people import AUTH, Person, calling_from, somebody
 from tests.refusals import CANARY, problem
 from tests.services import INACTIVE, INTROSPECT, Service, a_service
-from tests.stored import age, moved_away
+from tests.stored import aged, moved_away
 from tests.tokens import b64, unb64
 
 pytestmark = pytest.mark.anyio
@@ -172,8 +172,8 @@ async def test_what_is_not_known_well_enough_is_503(
     limen: Limen, ada: Person, orders: Service
 ) -> None:
     """Section 2.2 has no word for "perhaps": the service is to ask again."""
-    age(limen, 3600)
-    stale = await orders.introspect(ada.tokens["access_token"])
+    async with aged(limen, 3600):
+        stale = await orders.introspect(ada.tokens["access_token"])
     with moved_away(limen):
         outage = await orders.introspect(ada.tokens["refresh_token"])
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,6 +13,7 @@ from limen import app as standalone
 from limen.features import FOLLOW_SECONDS
 from limen.limen import Limen
 from limen.settings import Settings
+from limen.telemetry.shared_metrics import SharedMetrics, in_turn
 from tests.attacks.outside import watched
 from tests.conftest import CHEAPEST
 from tests.people import Person, guess
@@ -129,6 +132,32 @@ async def test_the_metrics_have_the_promised_names(http: httpx2.AsyncClient, ada
     assert 'limen_sign_ins_total{outcome="success"} 1.0' in answer.text
     assert 'limen_sign_ins_total{outcome="invalid_credentials"} 1.0' in answer.text
     assert 'limen_refreshes_total{outcome="rotated"} 1.0' in answer.text
+
+
+async def test_whoever_waits_for_the_metrics_holds_nobody_up(
+    limen: Limen, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has its turn at the files, and takes its time."""
+    has_turn, is_over = threading.Event(), threading.Event()
+
+    def take_a_turn(place: Path) -> None:
+        with in_turn(place):
+            has_turn.set()
+            is_over.wait(5)
+
+    with SharedMetrics() as shared:
+        place = Path(*shared.environment.values())
+        monkeypatch.setattr(limen.metrics, "_folder", place)
+        other = threading.Thread(target=take_a_turn, args=[place])
+        other.start()
+        has_turn.wait()
+        reading = asyncio.create_task(http.get("/metrics"))
+        await asyncio.sleep(0.1)
+        assert (await http.get("/healthz")).status_code == 200
+        assert not reading.done()
+        is_over.set()
+        assert (await reading).status_code == 200
+        other.join()
 
 
 async def test_the_metrics_can_be_turned_off(settings: Settings) -> None:

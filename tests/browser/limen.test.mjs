@@ -16,11 +16,18 @@ const ROUNDS = Number(process.env.LIMEN_TEST_ROUNDS ?? 20);
 
 // Pauses are short here, and time is set.
 const [later, now] = [setTimeout, Date.now];
-globalThis.setTimeout = (work, milliseconds) => later(work, milliseconds / 50);
+let pauses = [];
+globalThis.setTimeout = (work, milliseconds, ...rest) => {
+  if (rest.length) return later(work, milliseconds, ...rest); // it is one of Node's own fetch
+  pauses.push(milliseconds);
+  return later(work, milliseconds / 50);
+};
 let moved = 0;
 Date.now = () => now() + 1000 * moved;
 
 const weather = (kind) => fetch(`${url}/-/weather/${kind}`, { method: "POST" });
+
+const refusals = (status, wait) => fetch(`${url}/-/refusals/${status}/${wait}`, { method: "POST" });
 
 async function pass(seconds) {
   moved += seconds;
@@ -95,10 +102,43 @@ async function signedIn(t, options = {}) {
   return { limen, store, email };
 }
 
+const REFUSED = [401, { "WWW-Authenticate": 'Bearer error="invalid_token"' }];
+
+/** An application of another origin, which gives the answers of `answers`; a Limen sends to it. */
+async function shop(t, store, answers) {
+  const sent = [];
+  const server = createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray());
+    sent.push(`${request.method} ${request.url} ${body}`);
+    response.writeHead(...(await answers({ request, sent }))).end("said");
+  }).listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await until(() => server.listening);
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  const limen = new Limen({ url, origins: [origin], storage: store.view(), timeout: 5000 });
+  t.after(() => limen.close());
+  return { sent, send: (init) => limen.fetch(origin, init) };
+}
+
 function another(t, store) {
   const limen = new Limen({ url, storage: store.view(), timeout: 5000 });
   t.after(() => limen.close());
   return limen;
+}
+
+/** A tab that sleeps once, right after its next change, while something happens elsewhere. */
+function sleepy(t, store, meanwhile = () => {}) {
+  const view = store.view();
+  let isDone = false;
+  const update = async (change) => {
+    const before = store.text;
+    await view.update(change);
+    if (isDone || store.text === before) return;
+    isDone = true;
+    await meanwhile();
+    await pass(10);
+  };
+  return another(t, { view: () => ({ update }) });
 }
 
 const until = async (holds) => {
@@ -133,19 +173,60 @@ test("a refused token is renewed once, and the request repeated with its body", 
   assert.equal(answer.status, 200);
   assert.notEqual(store.state.session.access, refused);
 
-  let sent = [];
-  const server = createServer(async (request, response) => {
-    sent.push(Buffer.concat(await request.toArray()).toString());
-    response.writeHead(sent.length === 1 ? 401 : 201).end();
-  }).listen(0, "127.0.0.1");
-  t.after(() => server.close());
-  await until(() => server.listening);
-  const other = `http://127.0.0.1:${server.address().port}`;
-  const named = new Limen({ url, origins: [other], storage: store.view() });
-  t.after(() => named.close());
+  const orders = await shop(t, store, ({ sent }) => (sent.length === 1 ? REFUSED : [201]));
   await pass(120); // or the same access token would be made again
-  assert.equal((await named.fetch(other, { method: "POST", body: "an order" })).status, 201);
-  assert.deepEqual(sent, ["an order", "an order"]);
+  assert.equal((await orders.send({ method: "POST", body: "an order" })).status, 201);
+  assert.deepEqual(orders.sent, ["POST / an order", "POST / an order"]);
+});
+
+test("what an application refuses of its own is not sent twice", async (t) => {
+  const { store } = await signedIn(t);
+  const { access } = store.state.session;
+  for (const refusal of [[401], [401, { "WWW-Authenticate": "Bearer" }], [403, REFUSED[1]]]) {
+    const orders = await shop(t, store, () => refusal);
+    await pass(120);
+    assert.equal((await orders.send({ method: "POST", body: "a wrong PIN" })).status, refusal[0]);
+    assert.deepEqual(orders.sent, ["POST / a wrong PIN"]);
+    assert.equal(store.state.session.access, access);
+  }
+});
+
+test("what was done before a redirect is not done twice, and what only reads is read again", async (t) => {
+  const { store } = await signedIn(t);
+  const orders = await shop(t, store, ({ request, sent }) => {
+    if (request.url === "/") return [303, { Location: "/done" }];
+    return sent.length === 2 ? REFUSED : [200];
+  });
+  await pass(120);
+  const { access } = store.state.session;
+  assert.equal((await orders.send({ method: "POST", body: "an order" })).status, 401);
+  assert.deepEqual(orders.sent, ["POST / an order", "GET /done "]);
+  assert.notEqual(store.state.session.access, access); // the next request is not refused
+
+  orders.sent.length = 0;
+  await pass(120);
+  assert.equal((await orders.send()).status, 200);
+  assert.deepEqual(orders.sent, ["GET / ", "GET /done ", "GET / ", "GET /done "]);
+});
+
+test("nobody's request is repeated with the token of somebody else", async (t) => {
+  const { limen, store } = await signedIn(t);
+  const { email } = await signedIn(t);
+  const orders = await shop(t, store, async () => {
+    await limen.signIn(email, PASSWORD); // another tab of the store
+    return REFUSED;
+  });
+  assert.equal((await orders.send({ method: "POST", body: "Ada's" })).status, 401);
+  assert.deepEqual(orders.sent, ["POST / Ada's"]);
+});
+
+test("a refusal is handed on when limen is away and the token cannot be renewed", async (t) => {
+  const { store } = await signedIn(t);
+  const orders = await shop(t, store, () => REFUSED);
+  await weather("dark");
+  t.after(() => weather("calm"));
+  const answer = await orders.send();
+  assert.deepEqual([answer.status, await answer.text()], [401, "said"]);
 });
 
 test("the token goes to limen and to named origins, and nowhere else", async (t) => {
@@ -258,6 +339,103 @@ test("signing out is at once, and is made good when limen could not be told", as
   await until(() => store.text === null);
   const headers = { Authorization: `Bearer ${token}` };
   assert.equal((await fetch(ME, { headers })).status, 401);
+});
+
+for (const [status, seconds] of [[503, 30], [429, 2]]) {
+  test(`a sign-out that limen puts off with ${status} is made good later`, async (t) => {
+    const { limen, store } = await signedIn(t);
+    const token = await limen.token();
+    await refusals(status, seconds);
+    t.after(() => weather("calm"));
+    pauses = [];
+    await assert.rejects(limen.signOut(), { name: "LimenError", status, retryAfter: seconds });
+    assert.equal(store.state.leaving.length, 1);
+    assert.deepEqual(pauses, []); // such a wait is the application's
+
+    await weather("calm");
+    await another(t, store).ready;
+    await until(() => store.text === null);
+    const headers = { Authorization: `Bearer ${token}` };
+    assert.equal((await fetch(ME, { headers })).status, 401);
+  });
+}
+
+for (const [said, paused] of [
+  [3, [3000, 3000, 3000]],
+  [-3, [1000, 2000, 4000]],
+  [0.001, [1000, 2000, 4000]],
+]) {
+  test(`limen is asked four times, and "Retry-After: ${said}" spaces that out`, async (t) => {
+    const { limen } = await signedIn(t);
+    await pass(1860);
+    await refusals(503, said);
+    t.after(() => weather("calm"));
+    for (const asking of [() => limen.token(), () => limen.signOut()]) {
+      pauses = [];
+      await assert.rejects(asking(), { status: 503 });
+      assert.deepEqual(pauses, paused);
+    }
+  });
+}
+
+test("a sign-in that took long has started its session, and not ended it", async (t) => {
+  const { store, email } = await signedIn(t);
+  const tab = sleepy(t, store);
+  await tab.signIn(email, PASSWORD);
+  await until(() => store.state.leaving.length === 0);
+  assert.equal((await tab.fetch(ME)).status, 200);
+});
+
+for (const change of ["signIn", "signOut"]) {
+  test(`what others did while a tab slept in ${change} stands`, async (t) => {
+    const { limen, store, email } = await signedIn(t);
+    const tab = sleepy(t, store, () => limen.signIn(email, PASSWORD));
+    await tab[change](email, PASSWORD);
+    await until(() => store.state.leaving.length === 0);
+    assert.equal((await limen.fetch(ME)).status, 200);
+    assert.equal((await tab.fetch(ME)).status, 200);
+  });
+}
+
+test("a store may make its change again, of what came of it", async (t) => {
+  const { store, email } = await signedIn(t);
+  const view = store.view();
+  const twice = { update: (change) => view.update((text) => change(change(text))) };
+  const tab = another(t, { view: () => twice });
+  await tab.signIn(email, PASSWORD);
+  await until(() => store.state.leaving.length === 0);
+  assert.equal((await tab.fetch(ME)).status, 200);
+  await pass(1860);
+  assert.equal((await tab.fetch(ME)).status, 200);
+});
+
+test("a renewal that is announced to nobody has happened all the same", async (t) => {
+  const { limen, store } = await signedIn(t);
+  await pass(1860);
+  const renewed = limen.token();
+  limen.close();
+  assert.equal(await renewed, store.state.session.access);
+
+  await pass(1860);
+  const [view, { refresh }] = [store.view(), store.state.session];
+  const update = async (change) => {
+    if (store.state.session.refresh !== refresh) throw new Error("the disk is full");
+    await view.update(change);
+  };
+  const token = await another(t, { view: () => ({ update }) }).token();
+  assert.equal(token, store.state.session.access);
+  assert.notEqual(store.state.session.refresh, refresh);
+});
+
+test("an answer is waited for half a minute, and no longer", async (t) => {
+  const { timeout } = AbortSignal;
+  const waited = [];
+  t.mock.method(AbortSignal, "timeout", (milliseconds) => {
+    waited.push(milliseconds);
+    return timeout.call(AbortSignal, milliseconds);
+  });
+  for (const long of [Infinity, 3_600_000, 30_000, 29_000]) await signedIn(t, { timeout: long });
+  assert.deepEqual(waited, [30_000, 30_000, 30_000, 29_000]);
 });
 
 test("a refused sign-in says why, and no more", async (t) => {

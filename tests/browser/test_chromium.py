@@ -19,6 +19,29 @@ TABS = 4
 ROUNDS = 6
 HALF_AN_HOUR = 1800 + 60
 
+# The page hears of its next reading of IndexedDB when `go` is called, and not before.
+SLOW_READING = """
+    const { set } = Object.getOwnPropertyDescriptor(IDBTransaction.prototype, "oncomplete");
+    const slow = new Promise((done) => (globalThis.go = done));
+    void Object.defineProperty(IDBTransaction.prototype, "oncomplete", {
+        configurable: true,
+        set(heard) {
+            const isNext = this.mode === "readonly" && !globalThis.isReading;
+            globalThis.isReading ||= isNext;
+            set.call(this, isNext ? (event) => void slow.then(() => heard(event)) : heard);
+        },
+    });
+"""
+
+# IndexedDB does not open the first time that it is asked to.
+SHUT = """
+    const { open } = IDBFactory.prototype;
+    IDBFactory.prototype.open = function () {
+        IDBFactory.prototype.open = open;
+        throw new DOMException("Not now.", "UnknownError");
+    };
+"""
+
 
 @pytest.fixture
 async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
@@ -116,3 +139,45 @@ async def test_memory_shares_nothing_and_signing_out_reaches_every_tab(
     assert await alone.run("me()") == 200
     kept = await alone.run("JSON.stringify([localStorage, sessionStorage])")
     assert "eyJ" not in kept
+
+
+async def test_a_tab_that_others_overtook_by_two_versions_does_not_lose_its_sign_out(
+    browser: Browser, network: Network, person: Person
+) -> None:
+    slow, fast = [await browser.tab(f"{network.url}/-/page") for _ in "12"]
+    await sign_in(fast, person)
+    await slow.until("limen.signedIn")
+    await slow.run(SLOW_READING)
+    await slow.run("void (globalThis.leaving = limen.signOut())")
+    await slow.until("globalThis.isReading")
+    for _ in "12":
+        await sign_in(fast, person)
+    await slow.run("go(), leaving")
+
+    await fast.until("!limen.signedIn")
+    assert await fast.run("me()") == 401
+
+
+async def test_a_storage_that_did_not_open_is_opened_again(
+    browser: Browser, network: Network, person: Person
+) -> None:
+    tab = await browser.tab(f"{network.url}/-/page?storage=memory")
+    await tab.run(SHUT)
+    await tab.run("void (globalThis.limen = new limen.constructor({ storage: 'local' }))")
+    assert await tab.run("limen.ready.catch((error) => error.code)") == "storage_failed"
+
+    await sign_in(tab, person)
+    assert await tab.run("me()") == 200
+
+
+async def test_a_401_of_another_origin_that_hides_its_challenge_renews_the_token_once(
+    browser: Browser, network: Network, person: Person, clock: ManualClock
+) -> None:
+    elsewhere = network.url.replace("localhost", "127.0.0.1")
+    tab = await browser.tab(f"{network.url}/-/page?origin={elsewhere}")
+    await sign_in(tab, person)
+    await pass_time(clock, tab, 120)  # or the same access token would be made again
+    order = f"limen.fetch('{elsewhere}/-/orders', {{ method: 'POST' }}).then((it) => it.status)"
+
+    assert await tab.run(order) == 201
+    assert len(set(network.ordered)) == len(network.ordered) == 2

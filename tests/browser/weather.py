@@ -4,8 +4,10 @@ A request is read whole, passed on, and answered whole, each on connections of i
 losing one is losing just that one. What is lost after limen has decided is the hard case: the
 browser sees a connection that ends, and limen has committed.
 
-Whoever tests from within a browser or Node needs two hands outside it: `POST /-/tick/2000` moves
-limen's clock, and `POST /-/weather/dark` changes the weather. `GET /-/page` is a page to be on.
+Who tests from within a browser or Node needs hands outside it: `POST /-/tick/2000` moves limen's
+clock, `POST /-/weather/dark` changes the weather, and `POST /-/refusals/503/30` has requests for
+tokens refused with a Retry-After. `GET /-/page` is a page to be on. `/-/orders` belongs to an
+application that takes orders from pages of any origin, and refuses the first token that it sees.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final, Literal, NamedTuple
 
 Fate = Literal["passed", "request lost", "answer lost", "doubled", "late", "unavailable"]
-Weather = Literal["calm", "storm", "dark", "mute"]
+Weather = Literal["calm", "storm", "dark", "mute", "refusals"]
 
 # The weight of each fate. Everything may happen to a request for tokens, and does.
 FATES: Final[dict[Weather, dict[Fate, int]]] = {
@@ -32,7 +34,11 @@ FATES: Final[dict[Weather, dict[Fate, int]]] = {
     },
     "dark": {"request lost": 1},
     "mute": {"answer lost": 1},
+    "refusals": {"unavailable": 1},
 }
+# The challenge is not exposed: a page of another origin sees the 401 alone.
+CORS = "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Headers: Authorization\r\n"
+CHALLENGE = 'WWW-Authenticate: Bearer error="invalid_token"\r\n'
 LATE = 0.15  # seconds
 SECONDS = 30  # longer than anything here takes on a busy machine
 UNAVAILABLE = (
@@ -60,6 +66,8 @@ class Network:
         self.weather: Weather = "calm"
         self.fell: Counter[Fate] = Counter()
         self.targets: list[str] = []
+        self.ordered: list[str] = []  # the Authorization of each order
+        self._refusal = b""
         self._under_way = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self.url = ""
@@ -99,17 +107,36 @@ class Network:
         match request.target.partition("?")[0].split("/")[1:]:
             case ["-", "page"]:
                 return _response(self._page)
-            case ["-", "tick", seconds]:
-                await self.quiet()
-                self._tick(float(seconds))
-                return _response(b"")
-            case ["-", "weather", "calm" | "storm" | "dark" | "mute" as weather]:
-                self.weather = weather
+            case ["-", "orders"]:
+                return self._ordered(request)
+            case ["-", *order]:
+                await self._obey(order)
                 return _response(b"")
             case ["api", "v1", "auth", "refresh" | "login" | "logout"]:
                 return await self._through(request)
             case _:
                 return await self._passed_on(request)
+
+    async def _obey(self, order: list[str]) -> None:
+        match order:
+            case ["tick", seconds]:
+                await self.quiet()
+                self._tick(float(seconds))
+            case ["weather", "calm" | "storm" | "dark" | "mute" as weather]:
+                self.weather = weather
+            case ["refusals", status, retry_after]:
+                self.weather, self._refusal = "refusals", _refusal(status, retry_after)
+            case _:
+                raise AssertionError(f"nobody knows what {order} is")
+
+    def _ordered(self, request: Request) -> bytes:
+        if request.method == "OPTIONS":
+            return _response(b"", "200 OK", CORS)
+        token = re.search(rb"^authorization: *(.*)\r", request.raw, re.IGNORECASE | re.MULTILINE)
+        self.ordered.append(token[1].decode() if token else "")
+        if self.ordered[-1] == self.ordered[0]:
+            return _response(b"", "401 Unauthorized", CORS + CHALLENGE)
+        return _response(b"", "201 Created", CORS)
 
     async def _through(self, request: Request) -> bytes:
         fates = FATES[self.weather]
@@ -128,7 +155,7 @@ class Network:
                 await asyncio.sleep(LATE)
                 return answer
             case "unavailable":
-                return UNAVAILABLE
+                return self._refusal if self.weather == "refusals" else UNAVAILABLE
             case _:
                 return await self._passed_on(request)
 
@@ -154,6 +181,12 @@ async def _read(reader: asyncio.StreamReader) -> Request:
     return Request(method, target, raw)
 
 
-def _response(body: bytes) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Connection: close\r\n\r\n" + body
+def _refusal(status: str, retry_after: str) -> bytes:
+    code = {"429": "too_many_attempts", "503": "database_unavailable"}[status]
+    body = f'{{"code": "{code}", "detail": "Not now."}}'.encode()
+    return _response(body, f"{status} Refused", f"Retry-After: {retry_after}\r\n")
+
+
+def _response(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n"
+    return (head + headers).encode() + b"Connection: close\r\n\r\n" + body

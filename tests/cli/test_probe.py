@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from joserfc.jwk import RSAKey
 
 from limen.cli.program import limen as program
+from limen.probe import run
 from limen.verify.hostile import ATTACKS, Signer
 from tests.cli.conftest import Call
 from tests.loopback import serving
@@ -228,7 +229,36 @@ def test_whoever_was_blocked_meanwhile_can_conclude_nothing(call: Call, tried: T
     assert "no longer let in" in said["doubt"]
 
 
-def test_a_service_that_wants_no_more_is_left_in_peace(call: Call, tried: Tried) -> None:
+@pytest.mark.parametrize(("weak", "code"), [("", 3), ("none", 1)])
+def test_an_attack_without_a_clear_answer_is_no_attack_that_was_refused(
+    call: Call, tried: Tried, weak: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hiding(WeakService):
+        def _status(self, headers: Any, query: str) -> int:
+            return (
+                503
+                if any(len(value) > 5000 for _, value in headers)
+                else super()._status(headers, query)
+            )
+
+    monkeypatch.setattr(run, "PAUSE_SECONDS", 0.01)
+    hiding = Hiding(tried.service.issuer, weak=frozenset(filter(None, [weak])), ended={"s-ended"})
+    with serving(hiding) as port:
+        url = f"http://127.0.0.1:{port}/me"
+        result = call("probe", url, *FAST, "--json", *tried.all_files)
+        shown = call("probe", url, *FAST, *tried.all_files).stdout
+
+    said = json.loads(result.stdout)
+    assert (result.exit_code, said["conclusive"], said["unsent"]) == (code, False, [])
+    assert said["doubt"].endswith("so not tried: oversized (6 KiB: 503; 48 KiB: 503).")
+    assert f"INCONCLUSIVE. {said['doubt']}" in shown
+
+
+def test_a_service_that_wants_no_more_is_left_in_peace(
+    call: Call, tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "PAUSE_SECONDS", 0.01)
+
     class Tired(WeakService):
         def _lets_in(self, token: str) -> bool:
             self.status = 429 if len(self.requests) > 10 else None

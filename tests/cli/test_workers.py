@@ -7,8 +7,10 @@ time, and every client of HTTP/1.1 has to know what to do then.
 import json
 import os
 import re
+import secrets
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -19,8 +21,10 @@ import httpx2
 import jwt
 import pytest
 
+from limen.cli import listener
 from limen.cli.worker import PATIENCE_SECONDS
-from tests.cli.processes import SECONDS, Server, run, serving, until
+from limen.telemetry.shared_metrics import SharedMetrics
+from tests.cli.processes import COMMAND, SECONDS, Server, environment, run, serving, until
 from tests.people import AUTH, PASSWORD
 from tests.postgresql import Databases
 
@@ -260,11 +264,20 @@ def test_a_restart_replaces_every_worker_and_refuses_no_request(server: Server) 
 
 
 def test_a_restart_that_cannot_start_a_worker_leaves_the_old_ones(tmp_path: Path) -> None:
+    """The first would even start, but sign people out: it has a new secret, and they the old."""
     with serving(tmp_path / "data", *TWO) as server:
         before = living(server)
-        (server.data / "secret").write_text("changed")
+        secret, log = server.data / "secret", tmp_path / "log"
+        old = secret.read_text()
+        secret.write_text(f"{secrets.token_urlsafe(32)},{old}")
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: '"restart given up' in (tmp_path / "log").read_text(), 2 * SECONDS)
+        until(lambda: '"restart given up' in log.read_text(), 2 * SECONDS)
+        assert "LIMEN_SECRET: the workers that run have another" in log.read_text()
+        assert "stop and start" in log.read_text()
+
+        secret.write_text("changed")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: log.read_text().count('"restart given up') == 2, 2 * SECONDS)
 
         assert living(server) == before
         with client(server) as http:
@@ -276,6 +289,29 @@ def test_a_restart_that_cannot_start_a_worker_leaves_the_old_ones(tmp_path: Path
         server.process.wait()
         until(lambda: not any(is_alive(pid) for pid in before))
         assert not counted_in.exists()
+
+
+def test_a_worker_whose_banner_nobody_read_stops_and_clears_away(tmp_path: Path) -> None:
+    """Its supervisor was killed before: the line then ends with an error, and not in peace."""
+    with SharedMetrics() as shared, listener.take("127.0.0.1", 0) as taken:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            descriptors = [taken.fileno(), theirs.fileno()]
+            process = subprocess.Popen(
+                [*COMMAND, "serve", "--worker", *map(str, descriptors)],
+                env=environment(tmp_path / "data", **shared.environment),
+                cwd=tmp_path,
+                pass_fds=descriptors,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            ours.settimeout(SECONDS)
+            assert ours.recv(1, socket.MSG_PEEK) == b"{"
+        said = process.communicate(timeout=SECONDS)[1]
+
+        assert process.returncode == 0
+        assert "Traceback" not in said
+        assert not any(Path(place).exists() for place in shared.environment.values())
 
 
 def test_who_was_let_in_is_answered_before_all_workers_end(tmp_path: Path) -> None:

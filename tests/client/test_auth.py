@@ -14,11 +14,12 @@ from limen.client import (
     Kept,
     LimenAuth,
     LimenUnavailable,
-    LogoutUnconfirmed,
     MemoryStore,
     NotSignedIn,
     SignedOut,
     SignInRefused,
+    SignOutUnconfirmed,
+    StoreUnusable,
     Tokens,
     TooManySignIns,
     UnexpectedAnswer,
@@ -100,9 +101,9 @@ def kept(store: MemoryStore) -> Tokens:
     return tokens
 
 
-def grown_old(store: MemoryStore) -> Tokens:
+def grown_old(store: MemoryStore, seconds: float = 3600) -> Tokens:
     """Let the access token in the store be one that was received an hour ago."""
-    tokens = replace(kept(store), received_at=kept(store).received_at - 3600)
+    tokens = replace(kept(store), received_at=kept(store).received_at - seconds)
     store.save(replace(store.load(), tokens=tokens))
     return tokens
 
@@ -125,7 +126,7 @@ async def test_a_client_of_threads_does_the_same(ada: Person, wire: httpx2.Async
             statuses = [client.get(f"{url}{AUTH}/me").status_code]
             grown_old(store)
             statuses.append(client.get(f"{url}{AUTH}/me").status_code)
-        auth.logout()
+        auth.sign_out()
         return statuses
 
     assert await asyncio.to_thread(all_of_it) == [200, 200]
@@ -145,7 +146,7 @@ async def test_a_token_is_refreshed_before_it_ends(
 ) -> None:
     before = kept(store)
     clock.tick(1741)
-    store.save(Kept(replace(before, received_at=before.received_at - 1741)))
+    grown_old(store, 1741)
 
     assert (await client.get(ME)).status_code == 200
     assert [request.url.path for request in network.sent] == [f"{AUTH}/refresh", f"{AUTH}/me"]
@@ -168,17 +169,17 @@ async def test_a_newer_token_in_the_store_is_used_without_a_refresh(
     network: Network, store: MemoryStore, client: httpx2.AsyncClient, ada: Person, auth: LimenAuth
 ) -> None:
     newer = kept(store)
-    await auth.alogout()
+    await auth.asign_out()
     network.sent.clear()
     stale = kept_by(await ada.sign_in(), newer)
 
     def another_process_was_faster(request: httpx2.Request) -> httpx2.Response | None:
         if request.headers["Authorization"].endswith(stale.access_token):
             return None
-        store.save(Kept(stale))
+        store.save(Kept(stale, issuer=URL))
         return None
 
-    store.save(Kept(newer))  # refused now: its session is over
+    store.save(Kept(newer, issuer=URL))  # refused now: its session is over
     network.instead = another_process_was_faster
 
     assert (await client.get(ME)).status_code == 200
@@ -205,14 +206,16 @@ async def test_twenty_requests_at_once_refresh_once(
 async def test_a_service_that_refuses_every_token_causes_one_refresh(
     network: Network, auth: LimenAuth
 ) -> None:
-    network.instead = lambda request: (
-        httpx2.Response(401) if request.url.path == "/orders" else None
-    )
+    network.instead = lambda request: refusal() if request.url.path == "/orders" else None
     async with network.client(auth) as client:
         statuses = [(await client.get(f"{URL}/orders")).status_code for _ in range(5)]
 
     assert statuses == [401] * 5
     assert len(network.to("/refresh")) == 1
+
+
+def refusal() -> httpx2.Response:
+    return httpx2.Response(401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 async def test_a_lost_answer_is_asked_for_again_with_the_same_key(
@@ -341,20 +344,20 @@ async def test_the_name_of_the_device_outlives_the_session(
     network: Network, store: MemoryStore, auth: LimenAuth, ada: Person
 ) -> None:
     device = store.load().device
-    await auth.alogout()
+    await auth.asign_out()
     await auth.asign_in(ada.email, PASSWORD)
 
     assert device
     assert network.to("/login")[0].headers["Limen-Device"] == device
 
 
-async def test_logout_ends_the_session_here_and_there(
+async def test_signing_out_ends_the_session_here_and_there(
     network: Network, store: MemoryStore, auth: LimenAuth
 ) -> None:
     stolen = MemoryStore()
     stolen.save(store.load())
-    await auth.alogout()
-    await auth.alogout()
+    await auth.asign_out()
+    await auth.asign_out()
 
     assert store.load().tokens is None
     assert len(network.to("/logout")) == 1
@@ -364,13 +367,13 @@ async def test_logout_ends_the_session_here_and_there(
 
 
 @on_sqlite
-async def test_logout_forgets_the_session_even_if_limen_is_away(
+async def test_signing_out_forgets_the_session_even_if_limen_is_away(
     network: Network, store: MemoryStore, auth: LimenAuth
 ) -> None:
     network.instead = lambda _: httpx2.Response(503, headers={"Retry-After": "3600"})
 
-    with pytest.raises(LogoutUnconfirmed, match="could not be told"):
-        await auth.alogout()
+    with pytest.raises(SignOutUnconfirmed, match="could not be told"):
+        await auth.asign_out()
 
     assert store.load().tokens is None
 
@@ -400,7 +403,8 @@ async def test_an_origin_that_was_named_gets_it(network: Network, store: MemoryS
 
 
 def signed_in() -> Kept:
-    return Kept(Tokens("an-access-token", "a-refresh-token", time.time(), 1800), "a-device")
+    tokens = Tokens("an-access-token", "a-refresh-token", time.time(), 1800, "an-account")
+    return Kept(tokens, "a-device", URL)
 
 
 @on_sqlite
@@ -477,7 +481,7 @@ async def test_no_secret_is_in_a_repr_or_a_log(
     after = kept(store)
     with pytest.raises(SignInRefused) as refused:
         await auth.asign_in(EMAIL, "not the password")
-    await auth.alogout()
+    await auth.asign_out()
 
     known = (before, after)
     secrets = {token for tokens in known for token in (tokens.access_token, tokens.refresh_token)}
@@ -516,3 +520,143 @@ def test_what_would_be_unsafe_is_refused_at_once(url: str, options: dict[str, st
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost", "http://[::1]:8000"])
 def test_this_machine_may_be_called_without_tls(url: str) -> None:
     assert repr(LimenAuth(url)) == f"LimenAuth('{url}')"
+
+
+async def test_a_request_that_a_redirect_led_on_is_not_sent_again(
+    network: Network, store: MemoryStore, client: httpx2.AsyncClient
+) -> None:
+    """The order was taken; what was refused is the page after it."""
+    before = kept(store)
+
+    def shop(request: httpx2.Request) -> httpx2.Response | None:
+        if request.method == "POST" and request.url.path == "/orders":
+            return httpx2.Response(303, headers={"Location": "/orders"})
+        return refusal() if request.url.path == "/orders" else None
+
+    network.instead = shop
+    assert (await client.post(f"{URL}/orders", json={"item": 1})).status_code == 401
+    orders = [request.method for request in network.sent if request.url.path == "/orders"]
+
+    assert orders == ["POST", "GET"]
+    assert kept(store).access_token != before.access_token  # which the next request gets
+
+
+@on_sqlite
+@pytest.mark.parametrize("challenge", [None, "Bearer", 'Basic realm="orders"'])
+async def test_a_401_that_refuses_no_token_is_the_answer(
+    network: Network, client: httpx2.AsyncClient, challenge: str | None
+) -> None:
+    headers = {"WWW-Authenticate": challenge} if challenge else {}
+    network.instead = lambda _: httpx2.Response(401, headers=headers)
+
+    assert (await client.post(f"{URL}/pay", json={"pin": "0000"})).status_code == 401
+    assert [request.url.path for request in network.sent] == ["/pay"]
+
+
+async def test_a_request_is_not_repeated_for_somebody_else(
+    network: Network, store: MemoryStore, client: httpx2.AsyncClient, stranger: httpx2.AsyncClient
+) -> None:
+    bob, theirs = "bob@example.com", MemoryStore()
+    await stranger.post(f"{AUTH}/register", json={"email": bob, "password": PASSWORD})
+    await network.auth(theirs).asign_in(bob, PASSWORD)
+    network.sent.clear()
+
+    def meanwhile(_: httpx2.Request) -> httpx2.Response:
+        store.save(theirs.load())
+        return refusal()
+
+    network.instead = meanwhile
+    assert (await client.post(f"{URL}/orders", json={"item": 1})).status_code == 401
+    assert [request.url.path for request in network.sent] == ["/orders"]
+
+
+@on_sqlite
+async def test_a_401_is_not_lost_when_limen_is_away(
+    network: Network, client: httpx2.AsyncClient
+) -> None:
+    away = httpx2.Response(503, headers={"Retry-After": "3600"})
+    network.instead = lambda request: refusal() if request.url.path == "/orders" else away
+
+    assert (await client.get(f"{URL}/orders")).status_code == 401
+    assert len(network.to("/refresh")) == 1
+
+
+async def test_a_header_of_the_callers_own_is_left_alone(
+    network: Network, client: httpx2.AsyncClient, clock: ManualClock
+) -> None:
+    answer = await client.get(ME, headers={"Authorization": "Bearer mine"})
+    assert answer.status_code == 401
+    assert [request.headers["Authorization"] for request in network.sent] == ["Bearer mine"]
+
+    clock.tick(3600)
+    request = client.build_request("GET", ME)
+    again = [(await client.send(request)).status_code for _ in range(2)]
+    clock.tick(3600)
+    assert [*again, (await client.send(request)).status_code] == [200] * 3
+
+
+@on_sqlite
+async def test_signing_in_ends_the_session_before(
+    network: Network, store: MemoryStore, auth: LimenAuth, ada: Person
+) -> None:
+    former = MemoryStore()
+    former.save(store.load())
+    await auth.asign_in(ada.email, PASSWORD)
+
+    async with network.client(auth) as client, network.client(network.auth(former)) as other:
+        assert (await client.get(ME)).status_code == 200
+        with pytest.raises(SignedOut):
+            await other.get(ME)
+
+
+@on_sqlite
+async def test_a_session_goes_to_no_other_limen(store: MemoryStore, network: Network) -> None:
+    session = signed_in()
+    store.save(session)
+    network.instead = lambda _: httpx2.Response(401)
+    evil = LimenAuth("https://evil.test", store=store, async_client=network.client)
+
+    async with network.client(evil) as client:
+        with pytest.raises(StoreUnusable, match="another limen"):
+            await client.get("https://evil.test/")
+    assert network.sent == []
+    assert store.load() == session
+
+
+@pytest.mark.parametrize("url", [f"{URL}/", "https://LIMEN.test:443", "HTTPS://limen.test/"])
+@on_sqlite
+async def test_the_same_address_may_be_written_otherwise(
+    store: MemoryStore, network: Network, url: str
+) -> None:
+    store.save(signed_in())
+    network.instead = lambda _: httpx2.Response(204)
+    auth = LimenAuth(url, store=store, async_client=network.client)
+
+    async with network.client(auth) as client:
+        assert (await client.get(ME)).status_code == 204
+
+
+@on_sqlite
+async def test_this_machine_is_called_without_a_proxy(
+    ada: Person, wire: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")  # where nobody listens
+    auth = LimenAuth(str(wire.base_url))
+
+    await auth.asign_in(ada.email, PASSWORD)
+    await asyncio.to_thread(auth.sign_in, ada.email, PASSWORD)
+
+
+@on_sqlite
+async def test_an_empty_store_that_has_a_length_is_used(network: Network, ada: Person) -> None:
+    class Sized(MemoryStore):
+        def __len__(self) -> int:
+            return 1 if self.load().tokens else 0
+
+    store = Sized()
+    await network.auth(store).asign_in(ada.email, PASSWORD)
+
+    assert len(store) == 1

@@ -28,6 +28,8 @@ def test_no_honest_client_is_signed_out(record_property: Callable[[str, object],
     print(
         f"seed {SEED}: {world.now / 86400:.0f} days in {time.monotonic() - began:.0f} s: {figures}"
     )
+    record_property("fault", "bad network, refreshes")
+    record_property("database", "simulated")
     record_property("times", world.server.seen["rotate"])
     record_property("signed_out", len(world.signed_out))
     assert world.signed_out == []
@@ -38,7 +40,12 @@ def test_no_honest_client_is_signed_out(record_property: Callable[[str, object],
     assert all(world.server.seen[outcome] for outcome in ("same_successor", "coalesce"))
 
 
-def test_a_stolen_refresh_token_is_detected_every_time() -> None:
+def test_a_stolen_refresh_token_is_detected_every_time(
+    record_property: Callable[[str, object], None],
+) -> None:
+    record_property("fault", "bad network, thefts of a store")
+    record_property("database", "simulated")
+    record_property("times", THEFTS)
     turns: Counter[int] = Counter()
     for seed in range(SEED, SEED + THEFTS):
         turns[rotations_until_detected(seed)] += 1

@@ -11,7 +11,11 @@ import pytest
 
 from limen.client import FileStore, Kept, StoreUnusable, Tokens
 
-SESSION = Kept(Tokens("an access token", "a refresh token", 1.5, 1800, "a retry key"), "a device")
+SESSION = Kept(
+    Tokens("an access token", "a refresh token", 1.5, 1800, "an account", "a retry key"),
+    "a device",
+    "https://limen.test",
+)
 
 
 @pytest.fixture
@@ -70,10 +74,14 @@ def test_a_link_or_a_pipe_is_refused(store: FileStore, tmp_path: Path) -> None:
         b"null",
         b"\xff\xfe",
         b"[" * 60_000,
-        json.dumps({"version": 2, "tokens": None, "device": None}).encode(),
+        json.dumps({"version": 2, "tokens": None, "device": None, "issuer": None}).encode(),
         json.dumps({"version": 1, "tokens": None}).encode(),
-        json.dumps({"version": 1, "tokens": None, "device": 1}).encode(),
-        json.dumps({"version": 1, "tokens": {"access_token": "a"}, "device": None}).encode(),
+        json.dumps({"version": 1, "tokens": None, "device": 1, "issuer": None}).encode(),
+        json.dumps({"version": 1, "tokens": None, "device": None}).encode(),
+        json.dumps({"version": 1, "tokens": None, "device": None, "issuer": 1}).encode(),
+        json.dumps(
+            {"version": 1, "tokens": {"access_token": "a"}, "device": None, "issuer": None}
+        ).encode(),
     ],
 )
 def test_a_damaged_file_is_an_error_and_stays_as_it_is(store: FileStore, content: bytes) -> None:
@@ -85,7 +93,9 @@ def test_a_damaged_file_is_an_error_and_stays_as_it_is(store: FileStore, content
     assert store.path.read_bytes() == content
 
 
-@pytest.mark.parametrize("member", ["access_token", "refresh_token", "received_at", "expires_in"])
+@pytest.mark.parametrize(
+    "member", ["access_token", "refresh_token", "received_at", "expires_in", "account"]
+)
 def test_a_member_of_another_kind_is_damage(store: FileStore, member: str) -> None:
     store.save(SESSION)
     document = json.loads(store.path.read_bytes())
@@ -162,3 +172,57 @@ def test_the_home_directory_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("HOME", str(tmp_path))
 
     assert repr(FileStore("~/session")) == f"FileStore('{tmp_path}/session')"
+
+
+def test_a_directory_and_a_file_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="is no file"):
+        FileStore(tmp_path).load()
+    with pytest.raises(StoreUnusable, match="cannot be read"):
+        FileStore("/proc/self/mem").load()  # private, regular, and EIO where nothing is mapped
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_save_under_the_lock(store: FileStore) -> None:
+    store.save(SESSION)
+    directory = store.path.parent
+    left = directory / f".session-{'0' * 16}"
+    others = {directory / ".session-more", directory / f".other-{'0' * 16}"}
+    for path in (left, *others):
+        path.write_text("tokens")
+
+    store.save(SESSION)
+    assert left.exists()  # somebody may be writing it, for all we know
+    release = store.try_lock()
+    assert release is not None
+    store.save(SESSION)
+    release()
+
+    assert not left.exists()
+    assert all(path.exists() for path in others)
+    assert store.load() == SESSION
+
+
+def test_a_forked_child_neither_holds_the_lock_nor_gives_it_back(store: FileStore) -> None:
+    # In a program of its own: pytest has threads, which do not go well with forks.
+    script = (
+        "import os, sys, time; from limen.client import FileStore\n"
+        "store = FileStore(sys.argv[1]); release = store.try_lock()\n"
+        "if not os.fork():\n"
+        "    release(); print('child has it' if store.try_lock() else 'locked', flush=True)\n"
+        "    sys.stdin.read(); os._exit(0)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(store.path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert (
+            process.stdout.readline() == "locked\n"
+        )  # by the parent, and the child changed nothing
+        assert store.try_lock() is None
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        release = store.try_lock()  # though the child is still there
+
+    assert release is not None
+    release()

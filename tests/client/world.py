@@ -29,6 +29,7 @@ from limen.client.stores import Kept, MemoryStore, Tokens
 from limen.refresh import Outcome
 from tests.rotation_model import WINDOW, Row, decide
 
+URL = "https://limen.test"
 LIFETIME = 1800
 TIMEOUT = 10.0
 SLOWEST = 25.0
@@ -70,7 +71,8 @@ class Server:
 
 def a_store() -> MemoryStore:
     store = MemoryStore()
-    store.save(Kept(Tokens("access 0", "0", received_at=0.0, expires_in=LIFETIME)))
+    tokens = Tokens("access 0", "0", received_at=0.0, expires_in=LIFETIME, account="ada")
+    store.save(Kept(tokens, issuer=URL))
     return store
 
 
@@ -143,7 +145,7 @@ class Process:
     name: str
     store: MemoryStore
     keeper: Keeper | None = None
-    steps: Steps[str] | None = None
+    steps: Steps[Tokens] | None = None
     turn: int = 0
 
     def begin(self) -> None:
@@ -151,11 +153,11 @@ class Process:
         if world.random.random() < 0.01:
             world.seen["clock set"] += 1
             world.clock_is_off = world.random.uniform(-DAY, DAY)
-        self.keeper = self.keeper or Keeper(self.store, None, world.clock)
+        self.keeper = self.keeper or Keeper(URL, self.store, None, world.clock)
         kept = self.store.load().tokens
         # Now and then a service says 401, though the token looks good.
         is_refused = kept is not None and world.random.random() < 0.05
-        self.steps = self.keeper.token(kept.access_token if kept and is_refused else None)
+        self.steps = self.keeper.tokens(kept.access_token if kept and is_refused else None)
         self._resume(None)
 
     def _resume(self, answer: Answer | None) -> None:

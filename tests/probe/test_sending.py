@@ -51,6 +51,16 @@ def test_a_request_is_sent_as_it_is() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("2", 2), ("0", 0), ("-1", None), ("Fri, 31 Dec 1999 23:59:59 GMT", None), ("soon", None)],
+)
+def test_retry_after_is_heard(said: str, seconds: int | None) -> None:
+    busy = f"HTTP/1.1 429 Busy\r\nRetry-After: {said}\r\nContent-Length: 0\r\n\r\n"
+    with answering(busy.encode()) as (url, _):
+        assert Target(url).send(()) == Answer(429, retry_after=seconds)
+
+
 def test_a_redirect_is_not_followed() -> None:
     redirect = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"
     with answering(redirect) as (url, heard):

@@ -1,17 +1,20 @@
 """The keys and revocations of an issuer elsewhere are current, whatever the issuer answers."""
 
 import asyncio
+import gc
 import json
 import logging
 import multiprocessing
 import os
 import random
 import secrets
+import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +187,34 @@ def test_a_key_that_was_announced_as_gone_is_not_believed_if_the_keys_cannot_be_
     until(lambda: verdict(verifier, leaked) == "401 unknown_key")
 
 
+def test_a_key_that_a_worker_still_believed_in_is_not_believed_if_the_second_look_fails(
+    issuer: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_keys, "FETCH_SECONDS", 0.1)
+    watch = Watch()
+    verifier = issuer.verifier(monotonic=watch)
+    leaked = issuer.token()
+    assert verdict(verifier, leaked) == "200"
+    before, looks = issuer.asked[JWKS], [answering(issuer.jwks())]
+
+    def first_look_alone(handler: BaseHTTPRequestHandler) -> None:
+        (looks.pop() if looks else answering(b"", 500))(handler)
+
+    issuer.answers[JWKS] = first_look_alone
+    issuer.signers = [signer("ES256", "new")]
+    issuer.publish("keys")
+    until(lambda: issuer.asked[JWKS] >= before + 2)
+    watch.ahead += 11
+    for number in range(3):  # the feed goes on
+        polled = issuer.asked[FEED]
+        issuer.publish("session", f"another-{number}")
+        until(lambda polled=polled: issuer.asked[FEED] > polled)  # type: ignore[misc]
+
+    assert verdict(verifier, leaked) == "503"
+    del issuer.answers[JWKS]
+    until(lambda: verdict(verifier, leaked) == "401 unknown_key")
+
+
 def test_the_keys_are_read_again_before_their_time_is_over(issuer: Elsewhere) -> None:
     watch = Watch()
     verifier = issuer.verifier(monotonic=watch, follow=False)
@@ -298,6 +329,59 @@ def test_what_is_closed_stops_and_starts_again_with_the_next_token(issuer: Elsew
         assert verdict(verifier, issuer.token(sid=sid)) == "401 ended"
 
 
+def test_a_verifier_closes_what_it_has_begun_and_nothing_else(issuer: Elsewhere) -> None:
+    verifier = Verifier(issuer.url, AUDIENCE)
+    assert verdict(verifier, issuer.token()) == "200"
+    verifier.close()
+    issuer.publish("session", "s-1")
+    until(lambda: not _ours())
+    assert verdict(verifier, issuer.token()) == "401 ended"
+    verifier.close()
+    issuer.publish("session", "s-2")
+    until(lambda: not _ours())
+
+    given = issuer.verifier()
+    assert verdict(given, issuer.token(sid="s-3")) == "200"
+    given.close()
+    issuer.publish("session", "s-3")
+    until(lambda: verdict(given, issuer.token(sid="s-3")) == "401 ended")
+
+
+@pytest.mark.parametrize("found_by", ["counting", "the collector"])
+def test_the_threads_of_a_verifier_that_nobody_has_any_more_end(
+    issuer: Elsewhere, found_by: str
+) -> None:
+    others = {*_ours()}
+    verifier = Verifier(issuer.url, AUDIENCE)
+    assert verdict(verifier, issuer.token()) == "200"
+    threads = {*_ours()} - others
+    assert len(threads) == 2
+    if found_by == "the collector":
+        vars(verifier)["itself"] = verifier
+    del verifier
+    if found_by == "the collector":
+        gc.collect()
+
+    issuer.publish("session", "s-1")  # so that the last long poll need not be waited for
+    until(lambda: not any(thread.is_alive() for thread in threads))
+
+
+def test_a_machine_that_was_suspended_does_not_take_old_news_for_new(
+    issuer: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier = issuer.verifier()
+    assert verdict(verifier, issuer.token()) == "200"
+    issuer.away()
+    before = issuer.asked[FEED]
+    issuer.publish("session", "another")
+    until(lambda: issuer.asked[FEED] > before)
+    assert verdict(verifier, issuer.token()) == "200"
+
+    awake = time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: awake(clock) + 3600)
+    assert verdict(verifier, issuer.token()) == "503"
+
+
 def _ours() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("limen ")]
 
@@ -325,6 +409,27 @@ def test_a_forked_worker_follows_by_itself(issuer: Elsewhere) -> None:
         worker.join(20)
         assert worker.exitcode == 0
     assert issuer.asked.total() >= asked + 4
+
+
+def test_a_forked_worker_may_forget_a_verifier_whose_locks_another_thread_had(
+    issuer: Elsewhere,
+) -> None:
+    verifier = Verifier(issuer.url, AUDIENCE)
+    assert verdict(verifier, issuer.token()) == "200"
+    following = vars(verifier)["_own"]._following
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(following.keys._changed.acquire).result()
+        worker = os.fork()
+        if worker == 0:
+            del verifier
+            os._exit(7)
+        pool.submit(following.keys._changed.release).result()
+    try:
+        until(lambda: os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None)
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        ended = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    assert ended == 7
 
 
 def _work(verifier: Verifier, token: str, _issuer: Issuer, told: Any) -> None:

@@ -71,6 +71,17 @@ def test_every_hostile_token_is_refused(issuer: TestIssuer) -> None:
     assert len(hostile) > 100
 
 
+def test_the_ended_token_is_refused_for_nothing_but_its_end(issuer: TestIssuer) -> None:
+    other = "https://other.example.com"
+    claims: dict[str, object] = {"audience": other, "scopes": ["a"], "sid": "s-3"}
+    hostile = issuer.hostile(**claims)
+    (ended,) = (it for it in hostile if (it.attack.name, it.name) == ("ended-session", "as it is"))
+
+    assert reason(issuer, ended.token, other) == "ended"
+    assert issuer.verifier(other).authenticate(ended.token).scopes == {"a"}
+    assert reason(issuer, issuer.token(audience=other, sid="s-3"), other) == "accepted"
+
+
 def test_the_key_set_is_one_for_everybody(issuer: TestIssuer) -> None:
     assert len(KeySet.from_jwks(issuer.jwks)) == 1
     assert jwt.PyJWKSet.from_dict(

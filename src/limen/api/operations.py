@@ -4,6 +4,8 @@
 a check a line. They are the standalone service's; an application that mounts limen has its own.
 """
 
+import asyncio
+
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
@@ -29,11 +31,13 @@ def add_to(router: APIRouter, limen: Wiring, metrics: Metrics | None) -> None:
         return problem_response(not_ready(checks))
 
     if metrics is not None:
+        reading = asyncio.Lock()  # however many ask, they keep one thread busy
 
         @router.get(
             "/metrics", name="metrics", response_class=PlainTextResponse, responses=refusals()
         )
         async def show_metrics() -> Response:
             """What has been counted, for Prometheus."""
-            body, media_type = metrics.render()
+            async with reading:
+                body, media_type = await asyncio.to_thread(metrics.render)
             return Response(body, media_type=media_type)

@@ -17,7 +17,7 @@ from limen.database.schema import accounts, rate_limits, revocations, sessions, 
 from limen.events import Events
 from limen.features import HOUSEKEEPING_SECONDS
 from limen.settings import Settings
-from limen.sweep import BATCH, ROUND, Sweep, Waiting
+from limen.sweep import BATCH, PAUSE, ROUND, Sweep, Waiting
 
 # So many rows that wait, and a tenth of all: nobody sweeps, or more expires than can be swept.
 MANY_EXPIRED = 100_000
@@ -74,7 +74,7 @@ def _oldest(waiting: Mapping[str, Waiting], rows: Mapping[str, int]) -> Check:
 
 def _walk(rows: int) -> int:
     """Return how long one walk through so many rows takes, in microseconds."""
-    return round(rows / (ROUND * BATCH) * HOUSEKEEPING_SECONDS) * SECOND
+    return round(rows / (ROUND * BATCH) * (HOUSEKEEPING_SECONDS + ROUND * PAUSE)) * SECOND
 
 
 def _dated(since: Mapping[str, int]) -> str:

@@ -13,8 +13,8 @@ from limen.cli.output import show
 if TYPE_CHECKING:
     from limen.verify.hostile import Signer
 
-# Nothing can be concluded. Neither "failed" nor "wrongly called": a script must not take it for
-# either, and least of all for "nothing found".
+# Nothing, or not all, can be concluded. Neither "failed" nor "wrongly called": a script must not
+# take it for either, and least of all for "nothing found".
 INCONCLUSIVE = 3
 
 _MAX_BYTES = 256 * 1024  # of a file or a key set
@@ -56,7 +56,7 @@ def probe(url: str, as_json: bool, **options: Any) -> None:
     to this address and to no other, one after another; the issuer's key set is read once. Try only
     what is yours.
 
-    Exit codes: 0 nothing was found, 1 something was, 3 nothing can be concluded.
+    Exit codes: 0 nothing was found, 1 something was, 3 nothing, or not all, can be concluded.
     """
     from limen.cli.probe_report import document, lines  # noqa: PLC0415  loads what is heavy
     from limen.probe.run import probe as run  # noqa: PLC0415
@@ -67,7 +67,8 @@ def probe(url: str, as_json: bool, **options: Any) -> None:
         raise click.UsageError(str(error)) from error
     sent, rate = len(catalogue.hostile) + 3, options["rate"]
     plan = f"{sent} requests to {target.shown} and nowhere else, {rate:g} a second at most."
-    show(None, [plan, key_set], as_json=False, err=True)
+    again = "What is answered 429 or 503 is sent once more, after a pause."
+    show(None, [plan, again, key_set], as_json=False, err=True)
     report = run(target, token, catalogue, rate=rate)
     show(
         document(target, report, catalogue.untried),

@@ -26,8 +26,10 @@ from limen import app
 from limen.cli.banner import Banner, announce
 from limen.cli.connections import ACCEPTED_AT_ONCE, Connection, allow_many_files
 from limen.cli.listener import BACKLOG
-from limen.cli.worker import GRACEFUL_SECONDS
+from limen.cli.worker import GRACEFUL_SECONDS, SECRET_DIGEST
+from limen.errors import ConfigurationError
 from limen.limen import Limen
+from limen.secret import RootSecret
 from limen.settings import Settings
 from limen.telemetry.logs import configure
 from limen.telemetry.shared_metrics import clear_away
@@ -55,19 +57,44 @@ def work(settings: Settings, listener: socket.socket, line: socket.socket) -> No
     """Serve as one of several, until a signal comes or the other end of the line closes.
 
     Raises:
-        ConfigurationError, DatabaseUnavailable: As above.
+        ConfigurationError, DatabaseUnavailable: As above; or the others have another secret.
     """
+    digest = _digest_of_all(settings)
 
     def answering(banner: Banner) -> None:
         with suppress(OSError):  # nobody is there: the line's end stops us
-            line.sendall(json.dumps(banner.document()).encode() + b"\n")
+            said = banner.document() | {SECRET_DIGEST: digest}
+            line.sendall(json.dumps(said).encode() + b"\n")
 
     bind_contextvars(pid=os.getpid())  # into every line of the log
     _run(settings, listener, line, answering)
+    if _has_gone(line):
+        clear_away()  # the supervisor cannot do it
+
+
+def _digest_of_all(settings: Settings) -> str:
+    """Return the digest of our secret, which must be that of the workers before us."""
+    # Before anything is opened: with the new secret the signing keys would be sealed anew.
+    secret = RootSecret.load(settings.secret, settings.data_dir)
+    digest = "".join(key.hex() for key in secret.derive_all("digest for workers", 16))
+    if os.environ.get(SECRET_DIGEST, digest) != digest:
+        problem = (
+            "the workers that run have another, and both beside each other would sign people out: "
+            "stop and start 'limen serve' to change it"
+        )
+        raise ConfigurationError("LIMEN_SECRET", problem, "a restart with the secret of before")
+    return digest
+
+
+def _has_gone(line: socket.socket) -> bool:
     line.setblocking(False)
-    with suppress(BlockingIOError):
+    try:
         line.recv(1)
-        clear_away()  # the supervisor has gone, and cannot do it
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # gone before it had read our banner
+    return True
 
 
 def _run(

@@ -6,6 +6,8 @@ in it that can fail. What it does about its workers (`limen.cli.worker`):
     start     one worker alone, which migrates and makes what is missing; then the others at once.
               One that cannot start ends it all, in its own words and with its own exit code
     death     another takes the place, at once; after a growing pause where it died young
+    silence   one that starts in another's place, and does not answer in time, is ended. The first
+              ones have all the time they want: they may have much to migrate
     SIGHUP    a rolling restart, one after the other: a new worker is started, and once it answers
               the oldest is stopped. If it cannot start, the restart ends there; the others serve
     SIGTERM   and Ctrl-C are passed on: what is in flight is finished, then all end. A second
@@ -29,6 +31,7 @@ from limen.cli.worker import Worker, how
 from limen.errors import LimenError
 
 YOUNG_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0  # for a replacement to answer; on a busy machine it takes some five
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 10.0)  # seconds, by how many before it died young in a row
 
 _log = logging.getLogger("limen.serve")
@@ -55,8 +58,8 @@ class Supervisor:
         failure: Exception | None = None
         async with asyncio.TaskGroup() as self._tasks:  # its tasks end when all workers have
             try:
-                if await self._open():
-                    answering(self._serving[0])
+                if first := await self._open():
+                    answering(first)
                 while await self._restart_is_asked_for():
                     await self._restart()
             except (LimenError, Exit, OSError) as error:
@@ -89,21 +92,21 @@ class Supervisor:
         for worker in self._living:
             worker.stop(number)
 
-    async def _open(self) -> bool:
-        """Start all workers; say whether they serve, and were not asked to stop meanwhile."""
+    async def _open(self) -> Worker | None:
+        """Start all workers and return the first, or None if they were asked to stop meanwhile."""
         try:
-            await self._hire()
+            first = await self._hire()
             await asyncio.gather(*[self._hire() for _ in range(self._count - 1)])
         except _CannotStart as failed:
             if self._stopping.is_set():
-                return False
+                return None
             if failed.code:
                 raise Exit(failed.code) from None
             raise Failed(f"A worker ended before it answered: {failed}.") from None
-        return not self._stopping.is_set()
+        return None if self._stopping.is_set() else first
 
-    async def _hire(self) -> Worker:
-        """Return a new worker when it answers.
+    async def _hire(self, patience: float | None = None) -> Worker:
+        """Return a new worker when it answers; end it if it does not within `patience` seconds.
 
         Raises:
             _CannotStart: It has ended.
@@ -116,7 +119,7 @@ class Supervisor:
         self._tasks.create_task(self._look_after(worker))
         if self._stopping.is_set():
             worker.stop()
-        if await worker.answers() and worker in self._living:
+        if await _answers(worker, patience) and worker in self._living:
             self._serving.append(worker)
             _log.info("worker serving", extra={"pid": worker.pid})
             return worker
@@ -138,7 +141,7 @@ class Supervisor:
         while await self._still_missing_after(PAUSES[min(early, len(PAUSES) - 1)]):
             early += 1
             try:
-                worker = await self._hire()
+                worker = await self._hire(PATIENCE_SECONDS)
             except _CannotStart as failed:
                 if not self._stopping.is_set():
                     _log.error("worker cannot start", extra=failed.told)
@@ -165,7 +168,7 @@ class Supervisor:
             if old not in self._serving:  # it has died, or has been dismissed already
                 continue
             try:
-                await self._hire()
+                await self._hire(PATIENCE_SECONDS)
             except _CannotStart as failed:
                 if not self._stopping.is_set():
                     _log.error("restart given up, the old workers go on", extra=failed.told)
@@ -187,6 +190,17 @@ class _CannotStart(Exception):
         super().__init__(ended)
         self.code = code
         self.told = {**pid, "ended": ended}
+
+
+async def _answers(worker: Worker, patience: float | None) -> bool:
+    try:
+        async with asyncio.timeout(patience):
+            return await worker.answers()
+    except TimeoutError:
+        says = {"pid": worker.pid, "seconds": patience}
+        _log.error("worker does not answer, and is ended", extra=says)
+        worker.stop()
+        return False
 
 
 def _has_terminal() -> bool:

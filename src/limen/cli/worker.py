@@ -8,6 +8,10 @@ passes on.
 The line is a pair of sockets. The worker says one thing, its banner, when it answers requests.
 When its end closes the worker has ended; when ours closes the supervisor has, however it did, and
 the worker stops: none goes on serving for ever with nobody to stop it.
+
+With its banner it says by which secret it serves, as a digest. Those that are started later are
+told in their environment, and refuse to start with another: beside each other, processes with an
+old and a new secret would sign people out.
 """
 
 import asyncio
@@ -16,12 +20,13 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from subprocess import DEVNULL
 from typing import Any, Self
 
 GRACEFUL_SECONDS = 10  # as long as container runtimes wait between SIGTERM and SIGKILL
+SECRET_DIGEST = "_LIMEN_SECRET_DIGEST"  # noqa: S105  a name; with LIMEN_ first, an option
 PATIENCE_SECONDS = GRACEFUL_SECONDS + 5  # then it is killed: it hangs, or cannot close its files
 
 
@@ -40,24 +45,33 @@ class Worker:
 
     @classmethod
     async def start(
-        cls, listener: socket.socket, environment: Mapping[str, str], *, as_json: bool
+        cls,
+        listener: socket.socket,
+        environment: Mapping[str, str],
+        held: Iterable[int] = (),
+        *,
+        as_json: bool,
     ) -> Self:
-        """Start a process that will serve on the listener.
+        """Start a process that will serve on the listener; it keeps the files `held` open.
 
         Raises:
             OSError: The system has no room for it.
         """
         ours, theirs = socket.socketpair()
-        with theirs:
-            words = [str(listener.fileno()), str(theirs.fileno()), *["--json"] * as_json]
-            process = await asyncio.create_subprocess_exec(
-                *[sys.executable, "-P", *[f"-W{option}" for option in sys.warnoptions]],
-                *["-m", "limen", "serve", "--worker", *words],
-                stdin=DEVNULL,
-                env=environment,
-                pass_fds=(listener.fileno(), theirs.fileno()),
-                process_group=0,
-            )
+        try:
+            with theirs:
+                words = [str(listener.fileno()), str(theirs.fileno()), *["--json"] * as_json]
+                process = await asyncio.create_subprocess_exec(
+                    *[sys.executable, "-P", *[f"-W{option}" for option in sys.warnoptions]],
+                    *["-m", "limen", "serve", "--worker", *words],
+                    stdin=DEVNULL,
+                    env=environment,
+                    pass_fds=(listener.fileno(), theirs.fileno(), *held),
+                    process_group=0,
+                )
+        except BaseException:
+            ours.close()
+            raise
         return cls(process, await asyncio.open_connection(sock=ours))
 
     @property

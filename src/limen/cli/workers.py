@@ -1,8 +1,9 @@
 """`limen serve --workers N`: the settings, the socket and a folder to count in, for N processes.
 
 The environment is all that the workers are told; each reads and checks the settings by itself.
-Two things in it are shared out here: the cores, unless LIMEN_HASH_THREADS says otherwise, and the
-folder of `limen.telemetry.shared_metrics`.
+Added to it are a share of the cores, unless LIMEN_HASH_THREADS says otherwise, the folder of
+`limen.telemetry.shared_metrics` and, for those that come later, the digest of the secret by which
+the first ones serve.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from functools import partial
 from limen.cli.banner import Banner, announce
 from limen.cli.commands import Failed
 from limen.cli.supervisor import Supervisor
-from limen.cli.worker import Worker
+from limen.cli.worker import SECRET_DIGEST, Worker
 from limen.settings import Settings
 from limen.telemetry.logs import configure
 from limen.telemetry.shared_metrics import SharedMetrics
@@ -28,15 +29,17 @@ def supervise(settings: Settings, listener: socket.socket, count: int, *, as_jso
     """
     configure(settings.log_format, settings.log_level)
 
-    def answering(worker: Worker) -> None:
-        banner = Banner.of_workers(count, worker.banner or {})
-        announce(banner, settings, as_json=as_json)
-
     with _shared_metrics() as metrics:
         environment = dict(os.environ, **metrics.environment)
         if "LIMEN_HASH_THREADS" not in environment:  # its default is all cores, for each
             environment["LIMEN_HASH_THREADS"] = str(max(1, settings.hash_threads // count))
-        start = partial(Worker.start, listener, environment, as_json=as_json)
+
+        def answering(worker: Worker) -> None:
+            said = dict(worker.banner or {})
+            environment[SECRET_DIGEST] = said.pop(SECRET_DIGEST)
+            announce(Banner.of_workers(count, said), settings, as_json=as_json)
+
+        start = partial(Worker.start, listener, environment, [metrics.held], as_json=as_json)
         asyncio.run(Supervisor(count, start, metrics.let_go).run(answering))
 
 

@@ -8,20 +8,24 @@
 `docs/clients.md` has the rules; `keeper` is where they are kept.
 """
 
+from typing import TYPE_CHECKING
+
 from limen.client.auth import LimenAuth
 from limen.client.errors import (
     ClientError,
     LimenUnavailable,
-    LogoutUnconfirmed,
     NotSignedIn,
     SignedOut,
     SignInRefused,
+    SignOutUnconfirmed,
     StoreUnusable,
     TooManySignIns,
     UnexpectedAnswer,
 )
-from limen.client.file_store import FileStore
 from limen.client.stores import Kept, MemoryStore, Release, Store, Tokens
+
+if TYPE_CHECKING:
+    from limen.client.file_store import FileStore
 
 __all__ = [
     "ClientError",
@@ -29,11 +33,11 @@ __all__ = [
     "Kept",
     "LimenAuth",
     "LimenUnavailable",
-    "LogoutUnconfirmed",
     "MemoryStore",
     "NotSignedIn",
     "Release",
     "SignInRefused",
+    "SignOutUnconfirmed",
     "SignedOut",
     "Store",
     "StoreUnusable",
@@ -41,3 +45,11 @@ __all__ = [
     "TooManySignIns",
     "UnexpectedAnswer",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "FileStore":
+        from limen.client.file_store import FileStore  # noqa: PLC0415  there is none on Windows
+
+        return FileStore
+    raise AttributeError(f"module 'limen.client' has no attribute {name!r}")

@@ -1,31 +1,37 @@
 """An httpx2 `Auth`, for `Client` and `AsyncClient` alike, that keeps its user signed in.
 
 The access token goes to limen's own origin and to those in `send_to`; to any other it never goes.
-httpx2 drops the header where a redirect leaves an origin, and nothing here puts it back. A 401 has
-the token refreshed and the request sent once more, if it was our token that was refused.
+httpx2 drops the header where a redirect leaves an origin, and nothing here puts it back. A request
+that has an `Authorization` of the caller's own goes out as it is.
 
-Refreshing, signing in and signing out use a client of their own, made for that one call. Yielded
-into the client that is being authenticated, a refresh would follow that one's redirects, with the
-refresh token in its body; it would pass that one's hooks; and a lost answer would be out of reach.
+A 401 `invalid_token` has the token refreshed, and the request is sent once more, unless
 
-A body that is read as it is sent, such as a generator or a file, cannot be sent twice. Such a
-request gets its 401, and the token is fresh for whoever repeats it.
+    it is not safe to   a redirect led on from a request that changes something: that was done,
+                        and what was refused is the one after it
+    it is not ours      somebody else has signed in on this store: the request is not his
+    it is not there     a body that is read as it is sent, such as a generator or a file, is gone
+
+Such a request gets its 401, and the token is fresh for whoever repeats it. It gets its 401, too, if
+limen cannot be asked for a newer token.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 import httpx2
 
-from limen.client.calls import Answer, Call, Credentials, Pause, Steps
+from limen.client.calls import Call, Credentials, Pause, Steps
+from limen.client.carrier import Carrier
+from limen.client.errors import LimenUnavailable
 from limen.client.keeper import Keeper
 from limen.client.stores import MemoryStore, Store
 
-PREFIX = "/api/v1/auth"
-TIMEOUT_SECONDS = 10.0
+# Where a request says which header we gave it: it may be sent again, and that is not the caller's.
+_OURS = "limen.client"
+_REPEATABLE = frozenset({"GET", "HEAD"})
 _Flow: TypeAlias = Generator[Call | Pause | httpx2.Request, Any, None]
 
 
@@ -33,7 +39,8 @@ class LimenAuth(httpx2.Auth):
     """Keeps signed in to the limen at `url`, in a `store` that others may share.
 
     With `email` and `password` it signs in whenever nobody is. `send_to` are further origins that
-    may see the access token. `client` and `async_client` make the clients that talk to limen.
+    may see the access token. `client` and `async_client` make the clients that talk to limen; those
+    made here take proxies from the environment, but none on the way to this machine.
 
     Raises:
         ValueError: An address is not https, and not on this machine; or half the credentials.
@@ -47,32 +54,39 @@ class LimenAuth(httpx2.Auth):
         email: str | None = None,
         password: str | None = None,
         send_to: Iterable[str] = (),
-        client: Callable[[], httpx2.Client] = httpx2.Client,
-        async_client: Callable[[], httpx2.AsyncClient] = httpx2.AsyncClient,
+        client: Callable[[], httpx2.Client] | None = None,
+        async_client: Callable[[], httpx2.AsyncClient] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._url = _safe(url, "url")
         self._origins = {self._url.origin, *(_origin(other) for other in send_to)}
-        self._keeper = Keeper(store or MemoryStore(), _credentials(email, password), clock)
-        self._client, self._async_client = client, async_client
+        issuer = str(self._url).rstrip("/")
+        store = MemoryStore() if store is None else store
+        self._keeper = Keeper(issuer, store, _credentials(email, password), clock)
+        by_proxy = self._url.scheme == "https"
+        self._carrier = Carrier(
+            issuer,
+            client or partial(httpx2.Client, trust_env=by_proxy),
+            async_client or partial(httpx2.AsyncClient, trust_env=by_proxy),
+        )
         self._uncured: dict[httpx2.Origin, str] = {}
 
     def __repr__(self) -> str:
         return f"LimenAuth({str(self._url)!r})"
 
     def sign_in(self, email: str, password: str) -> None:
-        """Start a session and keep it. The answer to a wrong password is `SignInRefused`."""
+        """Start a session and keep it; one that there was ends. `SignInRefused`: wrong password."""
         self._run(self._keeper.sign_in(Credentials(email, password)))
 
     async def asign_in(self, email: str, password: str) -> None:
         await self._arun(self._keeper.sign_in(Credentials(email, password)))
 
-    def logout(self) -> None:
-        """End the session and forget it; `LogoutUnconfirmed` if limen could not be told."""
-        self._run(self._keeper.log_out())
+    def sign_out(self) -> None:
+        """End the session and forget it; `SignOutUnconfirmed` if limen could not be told."""
+        self._run(self._keeper.sign_out())
 
-    async def alogout(self) -> None:
-        await self._arun(self._keeper.log_out())
+    async def asign_out(self) -> None:
+        await self._arun(self._keeper.sign_out())
 
     def sync_auth_flow(
         self, request: httpx2.Request
@@ -84,7 +98,7 @@ class LimenAuth(httpx2.Auth):
                 if isinstance(step, httpx2.Request):
                     step = flow.send((yield step))
                 else:
-                    step = flow.send(self._do(step))
+                    step = flow.send(self._carrier.do(step))
         except StopIteration:
             return
         finally:
@@ -100,7 +114,7 @@ class LimenAuth(httpx2.Auth):
                 if isinstance(step, httpx2.Request):
                     step = flow.send((yield step))
                 else:
-                    step = flow.send(await self._ado(step))
+                    step = flow.send(await self._carrier.ado(step))
         except StopIteration:
             return
         finally:
@@ -108,26 +122,33 @@ class LimenAuth(httpx2.Auth):
 
     def _flow(self, request: httpx2.Request) -> _Flow:
         """Send the request, and once more if a newer token may help."""
-        if request.url.origin not in self._origins:
+        origin = request.url.origin
+        if origin not in self._origins or _has_its_own(request):
             yield request
             return
-        token = yield from self._keeper.token()
-        response = yield _with(request, token)
-        origin = request.url.origin
-        if not _refused(response, token) or self._uncured.get(origin) == token:
+        sent = yield from self._keeper.tokens()
+        response = yield _with(request, sent.access_token)
+        if (
+            not _refused(response, sent.access_token)
+            or self._uncured.get(origin) == sent.access_token
+        ):
             return
-        newer = yield from self._keeper.token(refused=token)
-        if not isinstance(request.stream, httpx2.ByteStream):
+        try:
+            newer = yield from self._keeper.tokens(refused=sent.access_token)
+        except LimenUnavailable:
             return
-        response = yield _with(request, newer)
-        if _refused(response, newer):
-            self._uncured[origin] = newer  # a server that refuses every token wants no refreshes
+        if newer.account != sent.account or not _may_be_repeated(request, response):
+            return
+        response = yield _with(request, newer.access_token)
+        if _refused(response, newer.access_token):
+            # A server that refuses every token wants no refreshes.
+            self._uncured[origin] = newer.access_token
 
     def _run(self, steps: Steps[None]) -> None:
         try:
             step = next(steps)
             while True:
-                step = steps.send(self._do(step))
+                step = steps.send(self._carrier.do(step))
         except StopIteration:
             return
         finally:
@@ -137,39 +158,11 @@ class LimenAuth(httpx2.Auth):
         try:
             step = next(steps)
             while True:
-                step = steps.send(await self._ado(step))
+                step = steps.send(await self._carrier.ado(step))
         except StopIteration:
             return
         finally:
             steps.close()
-
-    def _do(self, step: Call | Pause) -> Answer | None:
-        if isinstance(step, Pause):
-            time.sleep(step.seconds)
-            return None
-        try:
-            with self._client() as client:
-                request = self._request(client, step)
-                return _answer(client.send(request, auth=None, follow_redirects=False))
-        except httpx2.HTTPError as error:
-            return Answer(0, why=type(error).__name__)  # its text may hold the request
-
-    async def _ado(self, step: Call | Pause) -> Answer | None:
-        if isinstance(step, Pause):
-            await asyncio.sleep(step.seconds)
-            return None
-        try:
-            async with self._async_client() as client:
-                request = self._request(client, step)
-                return _answer(await client.send(request, auth=None, follow_redirects=False))
-        except httpx2.HTTPError as error:
-            return Answer(0, why=type(error).__name__)
-
-    def _request(self, client: httpx2.Client | httpx2.AsyncClient, call: Call) -> httpx2.Request:
-        url = str(self._url).rstrip("/") + PREFIX + call.path
-        return client.build_request(
-            "POST", url, json=dict(call.body), headers=dict(call.headers), timeout=TIMEOUT_SECONDS
-        )
 
 
 def _safe(url: str, name: str) -> httpx2.URL:
@@ -207,21 +200,25 @@ def _credentials(email: str | None, password: str | None) -> Credentials | None:
     raise ValueError("email and password go together: give both, or neither.")
 
 
+def _has_its_own(request: httpx2.Request) -> bool:
+    header = request.headers.get("Authorization")
+    return header is not None and header != request.extensions.get(_OURS)
+
+
 def _with(request: httpx2.Request, token: str) -> httpx2.Request:
-    request.headers["Authorization"] = f"Bearer {token}"
+    request.headers["Authorization"] = request.extensions[_OURS] = f"Bearer {token}"
     return request
 
 
 def _refused(response: httpx2.Response, token: str) -> bool:
-    """Say whether it was this token that was refused, and not a request redirected without it."""
-    sent = response.request.headers.get("Authorization")
-    return response.status_code == httpx2.codes.UNAUTHORIZED and sent == f"Bearer {token}"
+    """Say whether this token was: not a password, nor a request redirected without the token."""
+    return (
+        response.status_code == httpx2.codes.UNAUTHORIZED
+        and "invalid_token" in response.headers.get("WWW-Authenticate", "")
+        and response.request.headers.get("Authorization") == f"Bearer {token}"
+    )
 
 
-def _answer(response: httpx2.Response) -> Answer:
-    try:
-        document = response.json()
-    except ValueError:
-        document = None
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, headers, document if isinstance(document, dict) else {})
+def _may_be_repeated(request: httpx2.Request, response: httpx2.Response) -> bool:
+    was_refused_itself = not response.history or request.method in _REPEATABLE
+    return was_refused_itself and isinstance(request.stream, httpx2.ByteStream)

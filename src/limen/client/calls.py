@@ -7,15 +7,22 @@ captive portal's 200 ends no session and starts none.
 import random
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias, TypeVar
 
 from limen.client.errors import LimenUnavailable, UnexpectedAnswer
 from limen.client.stores import Tokens
 
-# Between the attempts of one call, and the longest Retry-After that is waited for.
+# An attempt as a whole: what comes later is no answer. docs/refresh.md relies on it.
+DEADLINE_SECONDS = 30.0
+# Between the attempts of one call, and the longest Retry-After that is waited for. No pause is
+# as long as it says, but up to so many times: not all at once, when limen is back.
 PAUSES = (1.0, 2.0, 4.0)
 LONGEST_PAUSE = 10.0
+SPREAD = 1.25
+# All attempts and all pauses of one call.
+LONGEST_CALL = (len(PAUSES) + 1) * DEADLINE_SECONDS + len(PAUSES) * LONGEST_PAUSE * SPREAD
 
 # Below 500, what says "not now" (409 is "somebody was faster").
 _NOT_NOW: Final = frozenset({408, 409, 425, 429})
@@ -53,6 +60,10 @@ class Credentials:
     email: str = field(repr=False)
     password: str = field(repr=False)
 
+    @property
+    def account(self) -> str:
+        return sha256(self.email.encode()).hexdigest()
+
 
 Steps: TypeAlias = Generator[Call | Pause, Answer | None, T]
 
@@ -62,7 +73,7 @@ def answer_to(call: Call) -> Steps[Answer]:
     return answer or Answer(0, why="no answer")
 
 
-def pair_in(answer: Answer, asked_at: float) -> Tokens | None:
+def pair_in(answer: Answer, asked_at: float, account: str) -> Tokens | None:
     """Return the tokens, their age counted from before they were made."""
     found = answer.document
     access, refresh = found.get("access_token"), found.get("refresh_token")
@@ -73,7 +84,7 @@ def pair_in(answer: Answer, asked_at: float) -> Tokens | None:
         and isinstance(refresh, str)
         and isinstance(expires_in, int)
     ):
-        return Tokens(access, refresh, asked_at, expires_in)
+        return Tokens(access, refresh, asked_at, expires_in, account)
     return None
 
 
@@ -93,8 +104,7 @@ def pause_after(call: Call, answer: Answer, pause: float | None) -> Steps[None]:
     seconds = retry_after(answer)
     if pause is None or (seconds or 0) > LONGEST_PAUSE:
         raise LimenUnavailable(answer.why or f"status {answer.status}", seconds)
-    # Not all at once, when limen is back.
-    yield Pause(max(pause, seconds or 0) * random.uniform(1.0, 1.25))  # noqa: S311
+    yield Pause(max(pause, seconds or 0) * random.uniform(1.0, SPREAD))  # noqa: S311
 
 
 def retry_after(answer: Answer) -> float | None:

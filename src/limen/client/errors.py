@@ -7,7 +7,7 @@
     ├── TooManySignIns          wait `retry_after` seconds before the next attempt
     ├── LimenUnavailable        nothing was decided, nothing is lost: try again later
     │   └── UnexpectedAnswer    what answered does not speak like limen: check the address
-    ├── LogoutUnconfirmed       signed out here; limen could not be told
+    ├── SignOutUnconfirmed      signed out here; limen could not be told
     └── StoreUnusable           the stored session cannot be read or written as it must be
 
 No message repeats an e-mail address, a password or a token.
@@ -64,7 +64,7 @@ class UnexpectedAnswer(LimenUnavailable):
         )
 
 
-class LogoutUnconfirmed(ClientError):
+class SignOutUnconfirmed(ClientError):
     """The store has been cleared all the same."""
 
     def __init__(self) -> None:

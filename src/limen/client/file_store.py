@@ -2,17 +2,20 @@
 
 The file is written beside its place, made durable, and then put in place: a reader sees the one
 or the other, and a crash leaves one of them. The lock is that of a second file, `<name>.lock`,
-because the first one is replaced again and again. The system gives it back when a process dies.
+because the first one is replaced again and again. The system gives it back when a process dies: a
+child that was forked meanwhile does not hold it, too. What a process has left beside the file that
+was killed while it wrote holds tokens, and is deleted by the next one that saves under the lock.
 
 A file that others could read or have written, or that is not what was written here, is an error.
 It is never repaired and never taken for an empty one: a session may lie in it.
 """
 
-import fcntl
 import json
 import os
+import re
 import secrets
 import stat
+import weakref
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +23,14 @@ from typing import Any
 
 from limen.client.errors import StoreUnusable
 from limen.client.stores import Kept, Release, Tokens
+
+try:
+    import fcntl
+except ImportError:
+    raise ImportError(
+        "FileStore needs the file locks of POSIX, which this system lacks: use MemoryStore, or a"
+        " store of your own."
+    ) from None
 
 VERSION = 1
 MAX_BYTES = 64 * 1024
@@ -30,6 +41,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "refresh_token": (str,),
     "received_at": (int, float),
     "expires_in": (int, float),
+    "account": (str,),
     "retry_key": (str, type(None)),
 }
 
@@ -40,6 +52,7 @@ class FileStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser().absolute()
         self._lock_path = self.path.with_name(self.path.name + ".lock")
+        self._lock: _Lock | None = None
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.path)!r})"
@@ -52,14 +65,21 @@ class FileStore:
             return Kept()
         except OSError as error:
             raise self._unusable(error) from None
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             self._refuse_others(os.fstat(descriptor))
-            return self._parsed(file.read(MAX_BYTES))
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return self._parsed(file.read(MAX_BYTES))
+        except OSError as error:
+            raise self._unusable(error) from None
+        finally:
+            os.close(descriptor)
 
     def save(self, kept: Kept) -> None:
         document = {"version": VERSION, **asdict(kept)}
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._lock and self._lock.is_held:
+                self._clean_up()
             self._replace(json.dumps(document).encode())
         except OSError as error:
             raise self._unusable(error) from None
@@ -78,12 +98,8 @@ class FileStore:
         except OSError as error:
             os.close(descriptor)
             raise self._unusable(error) from None
-
-        def release() -> None:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked may have it open too
-            os.close(descriptor)
-
-        return release
+        self._lock = _Lock(descriptor)
+        return self._lock.release
 
     def _refuse_others(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
@@ -107,6 +123,12 @@ class FileStore:
                 "is damaged: it is not what limen.client wrote",
                 "Move it away, and sign in again.",
             ) from None
+
+    def _clean_up(self) -> None:
+        left = re.compile(rf"\.{re.escape(self.path.name)}-[0-9a-f]{{16}}")
+        for path in self.path.parent.iterdir():
+            if left.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def _replace(self, content: bytes) -> None:
         beside = self.path.with_name(f".{self.path.name}-{secrets.token_hex(8)}")
@@ -137,11 +159,49 @@ def _kept(document: dict[str, Any]) -> Kept:
     Raises:
         ValueError, KeyError, TypeError, AttributeError: It is not one of ours.
     """
-    members, device = document["tokens"], document["device"]
+    members, device, issuer = document["tokens"], document["device"], document["issuer"]
     if document["version"] != VERSION or not isinstance(device, str | None):
         raise ValueError
+    if not isinstance(issuer, str | None):
+        raise ValueError  # noqa: TRY004  it is a wrong document, not a wrong call
     if members is None:
-        return Kept(None, device)
+        return Kept(None, device, issuer)
     if any(not isinstance(members[name], kinds) for name, kinds in _KINDS.items()):
         raise ValueError
-    return Kept(Tokens(**members), device)
+    if issuer is None:
+        raise ValueError
+    return Kept(Tokens(**members), device, issuer)
+
+
+class _Lock:
+    """A lock that is held as long as its file is open, in the process that took it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+        _locks.add(self)
+
+    @property
+    def is_held(self) -> bool:
+        return self._descriptor is not None
+
+    def release(self) -> None:
+        """Give it back. A forked child has nothing to give: what it does ends no lock of ours."""
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self.let_go()
+
+    def let_go(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+_locks: weakref.WeakSet[_Lock] = weakref.WeakSet()
+
+
+def _let_go_in_a_child() -> None:
+    for lock in list(_locks):
+        lock.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_in_a_child)

@@ -17,6 +17,9 @@ the answer; `limen.client.auth` does it in a thread or a task, and the tests in 
     decided         200: the new pair is stored. 401 `invalid_refresh_token`: the store is cleared.
                     Either only if the store still has the token that was sent
 
+A store is bound to the limen that its session is from. With another address it is not used: nothing
+is sent, and nothing is cleared.
+
 While the access token is still good there is no hurry: a refresh ahead of its end is tried once,
 by whoever gets the lock at once, and all others go on with the token they have.
 """
@@ -25,10 +28,12 @@ import logging
 import random
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 
 from limen.client.calls import (
+    LONGEST_CALL,
     PAUSES,
     Call,
     Credentials,
@@ -42,10 +47,11 @@ from limen.client.calls import (
 )
 from limen.client.errors import (
     LimenUnavailable,
-    LogoutUnconfirmed,
     NotSignedIn,
     SignedOut,
     SignInRefused,
+    SignOutUnconfirmed,
+    StoreUnusable,
     TooManySignIns,
 )
 from limen.client.stores import Kept, Release, Store, Tokens
@@ -54,35 +60,39 @@ from limen.client.stores import Kept, Release, Store, Tokens
 MARGIN_SECONDS = 60.0
 # Nobody stands in line for a limen that is away: a refresh ahead of time is tried so often.
 EARLY_PAUSE = 5.0
-# Longer than a refresh with all its attempts takes.
-LOCK_SECONDS = 90.0
+# A refresh with all its attempts, and the sign-in that may follow it, take less.
+LOCK_SECONDS = 2 * LONGEST_CALL
 LOCK_POLLS = (0.005, 0.25)  # the first pause and the longest
 
 _logger = logging.getLogger("limen.client")
 
 
 class Keeper:
-    """Keeps the session in a store. With credentials, it signs in where nobody is."""
+    """Keeps a session of the limen at `url` in a store.
+
+    With credentials, it signs in where nobody is.
+    """
 
     def __init__(
-        self, store: Store, credentials: Credentials | None, clock: Callable[[], float]
+        self, url: str, store: Store, credentials: Credentials | None, clock: Callable[[], float]
     ) -> None:
+        self._url = url
         self._store = store
         self._credentials = credentials
         self._clock = clock
         self._early_again_at = float("-inf")
         self._refused = False
 
-    def token(self, refused: str | None = None) -> Steps[str]:
-        """Return an access token to send; `refused` is one that was answered with 401.
+    def tokens(self, refused: str | None = None) -> Steps[Tokens]:
+        """Return tokens that serve; `refused` is an access token that was answered with 401.
 
         Raises:
             ClientError: There is none, or none to be had just now.
         """
-        tokens = self._store.load().tokens
+        tokens = self._load().tokens
         if tokens and self._is_fresh(tokens, refused):
-            return tokens.access_token
-        spare = tokens.access_token if tokens and self._still_serves(tokens, refused) else None
+            return tokens
+        spare = tokens if tokens and self._still_serves(tokens, refused) else None
         if spare and 0 <= self._early_again_at - self._clock() <= EARLY_PAUSE:
             return spare
         release = yield from self._lock(0 if spare else LOCK_SECONDS)
@@ -91,7 +101,7 @@ class Keeper:
                 return spare
             raise LimenUnavailable("another request has been at it for a long time")
         try:
-            return (yield from self._renewed(refused, () if spare else PAUSES)).access_token
+            return (yield from self._renewed(refused, () if spare else PAUSES))
         except LimenUnavailable:
             if not spare:
                 raise
@@ -101,35 +111,56 @@ class Keeper:
             release()
 
     def sign_in(self, credentials: Credentials) -> Steps[None]:
-        """Start a session, and keep it instead of whatever there is.
+        """Start a session, and keep it instead of the one there is, which ends if limen hears it.
 
         Raises:
             ClientError: limen has refused, or cannot be asked.
         """
         release = yield from self._lock(LOCK_SECONDS)
         try:
-            yield from self._signed_in(self._store.load(), credentials)
+            former = self._load()
+            yield from self._signed_in(former, credentials)
         finally:
             if release:
                 release()
+        if former.tokens:
+            with suppress(SignOutUnconfirmed):
+                yield from self._ended(former.tokens, pauses=())
 
-    def log_out(self) -> Steps[None]:
+    def sign_out(self) -> Steps[None]:
         """End the session, and forget it whatever comes of that.
 
         Raises:
-            LogoutUnconfirmed: It is forgotten here, but limen could not be told.
+            SignOutUnconfirmed: It is forgotten here, but limen could not be told.
         """
         release = yield from self._lock(LOCK_SECONDS)
         try:
-            kept = self._store.load()
-            if kept.tokens:
+            if tokens := self._load().tokens:
                 try:
-                    yield from self._ended(kept.tokens)
+                    yield from self._ended(tokens, PAUSES)
                 finally:
-                    self._store.save(replace(kept, tokens=None))
+                    self._forget(tokens)
         finally:
             if release:
                 release()
+
+    def _load(self) -> Kept:
+        """Return what is kept from this limen. Only the name of a device may be thrown away."""
+        kept = self._store.load()
+        if kept.issuer == self._url:
+            return kept
+        if kept.tokens is None:
+            return Kept(issuer=self._url)
+        what = str(getattr(self._store, "path", "The store"))
+        raise StoreUnusable(what, "holds a session of another limen", "Name another path.")
+
+    def _forget(self, tokens: Tokens) -> bool:
+        """Clear the store if it still has these; say whether it had."""
+        kept = self._load()
+        if kept.tokens is None or kept.tokens.refresh_token != tokens.refresh_token:
+            return False
+        self._store.save(replace(kept, tokens=None))
+        return True
 
     def _is_fresh(self, tokens: Tokens, refused: str | None) -> bool:
         margin = min(MARGIN_SECONDS, tokens.expires_in / 4)
@@ -153,7 +184,7 @@ class Keeper:
 
     def _renewed(self, refused: str | None, pauses: tuple[float, ...]) -> Steps[Tokens]:
         """Do what is to be done, now that nobody else does it."""
-        kept = self._store.load()
+        kept = self._load()
         if kept.tokens is None:
             if self._refused or self._credentials is None:
                 raise SignInRefused if self._refused else NotSignedIn
@@ -166,7 +197,7 @@ class Keeper:
             _logger.warning("%s", signed_out)
             if self._credentials is None:
                 raise
-            return (yield from self._signed_in(self._store.load(), self._credentials))
+            return (yield from self._signed_in(self._load(), self._credentials))
 
     def _refreshed(self, kept: Kept, tokens: Tokens, pauses: tuple[float, ...]) -> Steps[Tokens]:
         key = tokens.retry_key or secrets.token_urlsafe(24)
@@ -176,12 +207,12 @@ class Keeper:
         for pause in (*pauses, None):
             asked_at = self._clock()
             answer = yield from answer_to(call)
-            stored = self._store.load()
+            stored = self._load()
             if stored.tokens is None:
                 raise NotSignedIn
             if stored.tokens.refresh_token != tokens.refresh_token:
                 return stored.tokens  # somebody else has decided it, whatever we were told
-            if pair := pair_in(answer, asked_at):
+            if pair := pair_in(answer, asked_at, tokens.account):
                 if pair.refresh_token == tokens.refresh_token:
                     pair = replace(pair, retry_key=key)
                 self._store.save(replace(stored, tokens=pair))
@@ -199,9 +230,9 @@ class Keeper:
         for pause in (*PAUSES, None):
             asked_at = self._clock()
             answer = yield from answer_to(call)
-            if pair := pair_in(answer, asked_at):
+            if pair := pair_in(answer, asked_at, credentials.account):
                 device = answer.headers.get("limen-device", kept.device)
-                self._store.save(Kept(pair, device))
+                self._store.save(Kept(pair, device, self._url))
                 self._refused = False
                 return pair
             if is_problem(answer, 401, "invalid_credentials"):
@@ -212,13 +243,13 @@ class Keeper:
             yield from pause_after(call, answer, pause)
         raise AssertionError
 
-    def _ended(self, tokens: Tokens) -> Steps[None]:
+    def _ended(self, tokens: Tokens, pauses: tuple[float, ...]) -> Steps[None]:
         call = Call("/logout", {"refresh_token": tokens.refresh_token})
-        for pause in (*PAUSES, None):
+        for pause in (*pauses, None):
             answer = yield from answer_to(call)
             if answer.status == HTTPStatus.NO_CONTENT:
                 return
             try:
                 yield from pause_after(call, answer, pause)
             except LimenUnavailable:
-                raise LogoutUnconfirmed from None
+                raise SignOutUnconfirmed from None

@@ -20,6 +20,7 @@ Release = Callable[[], None]
 class Tokens:
     """A pair of tokens. `received_at` is on the clock of whoever received it.
 
+    `account` says whose they are: a digest, the same as long as it is the same who signs in.
     `retry_key` is that of the refresh that has begun with this refresh token.
     """
 
@@ -27,15 +28,20 @@ class Tokens:
     refresh_token: str = field(repr=False)
     received_at: float
     expires_in: float
+    account: str = field(repr=False)
     retry_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a store holds. `device` names this device to later sign-ins; it outlives sessions."""
+    """What a store holds. `device` names this device to later sign-ins; it outlives sessions.
+
+    `issuer` is the address of the limen that both are from. To another one neither is sent.
+    """
 
     tokens: Tokens | None = None
     device: str | None = field(default=None, repr=False)
+    issuer: str | None = None
 
 
 class Store(Protocol):

@@ -21,7 +21,7 @@ import random
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -57,6 +57,7 @@ class SQLite(Database):
 
     def __init__(self, path: Path, events: Events) -> None:
         self.path = path
+        self._uri = f"file:{quote(str(path))}?mode=rw"
         writer, reader = self._engine(connections=1), self._engine(connections=READERS)
         event.listen(writer.sync_engine, "connect", _poll_itself)
         event.listen(writer.sync_engine, "begin", _begin_immediate)
@@ -67,16 +68,16 @@ class SQLite(Database):
         return insert(table)
 
     async def _heard(self) -> AsyncIterator[None]:
-        connection, file, seen = await self._connect(), self._file(), None
-        try:
+        # In the event loop itself: it reads shared memory, in some microseconds, and needs no
+        # thread that would have to be waited for.
+        file, seen = self._file(), None
+        with closing(sqlite3.connect(self._uri, uri=True, timeout=0)) as connection:
             while file == self._file():
-                (count,) = await connection.execute_fetchall("PRAGMA data_version")
+                count = connection.execute("PRAGMA data_version").fetchall()
                 if count != seen:
                     seen = count
                     yield
                 await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            await connection.close()
 
     def _engine(self, *, connections: int) -> AsyncEngine:
         engine = create_async_engine(
@@ -93,18 +94,8 @@ class SQLite(Database):
         return engine
 
     async def _connect(self) -> aiosqlite.Connection:
-        """Open a connection; whoever is cancelled meanwhile closes it, and with it its thread."""
-        opening = asyncio.ensure_future(self._open())
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            with suppress(Exception):
-                await (await opening).close()
-            raise
-
-    async def _open(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(
-            f"file:{quote(str(self.path))}?mode=rw",
+            self._uri,
             uri=True,
             isolation_level=None,
             factory=_Connection,
@@ -142,9 +133,13 @@ class _Connection(sqlite3.Connection):
     """
 
     def close(self) -> None:
-        if self.in_transaction:
-            self.rollback()
-        super().close()
+        try:
+            if self.in_transaction:
+                self.rollback()
+        except sqlite3.ProgrammingError:
+            pass  # it is closed already
+        finally:
+            super().close()
 
 
 def _poll_itself(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

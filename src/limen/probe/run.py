@@ -12,14 +12,18 @@ What an answer to a hostile request means:
                   a service may say that for good reasons
     3xx, 4xx      refused; a redirect leads to a login page. But 408 and 429 are unclear
     no answer     unclear
+
+429 and 503 may mean "not now": after a pause that request is sent once more. What stays unclear
+was not tried, and the report says so: it must not pass for "nothing found".
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http.client import SERVICE_UNAVAILABLE, TOO_MANY_REQUESTS
 from typing import Literal
 
-from limen.probe.sending import Answer, Target
+from limen.probe.sending import Answer, Headers, Target
 from limen.verify.hostile import Catalogue, Hostile
 
 Verdict = Literal["accepted", "error", "noted", "refused", "unclear"]
@@ -27,8 +31,14 @@ Verdict = Literal["accepted", "error", "noted", "refused", "unclear"]
 # Answers that say something about the service's day, not about the token.
 _UNCLEAR = frozenset({408, 429, 503})
 
+# The longest pause before a request is sent once more: limen's own guard looks for a key that it
+# does not know once in five seconds.
+PAUSE_SECONDS = 6.0
+
 # So many unclear answers one after another, and whoever answers has had enough.
 _GIVE_UP_AFTER = 5
+
+_Ask = Callable[[Headers, str], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +84,45 @@ def probe(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Report:
     """Send the catalogue to the target, at most `rate` requests a second, and judge the answers."""
-    wait = _paced(rate, sleep)
+    ask = _politely(target, rate, sleep)
     bearer = (("Authorization", f"Bearer {token}"),)
-    with_token = _sent(wait, target, bearer)
-    without_token = _sent(wait, target, ())
+    with_token = ask(bearer, "")
+    without_token = ask((), "")
     if doubt := _doubt_before(with_token, without_token):
         return Report(with_token, without_token, unsent=catalogue.hostile, doubt=doubt)
-    results = _attack(wait, target, catalogue.hostile)
+    results = _attack(ask, catalogue.hostile)
     unsent = catalogue.hostile[len(results) :]
-    afterwards = _sent(wait, target, bearer)
-    doubt = _doubt_after(afterwards, unsent)
+    afterwards = ask(bearer, "")
+    doubt = _doubt_after(afterwards, results, unsent)
     return Report(with_token, without_token, afterwards, results, unsent, doubt)
 
 
-def _attack(
-    wait: Callable[[], None], target: Target, hostile: Sequence[Hostile]
-) -> tuple[Result, ...]:
+def _politely(target: Target, rate: float, sleep: Callable[[float], None]) -> _Ask:
+    """Return a function that sends one request at its time, and again if it is put off."""
+    wait = _paced(rate, sleep)
+
+    def ask(headers: Headers, query: str) -> Answer:
+        wait()
+        answer = target.send(headers, query)
+        if (pause := _pause(answer)) is not None:
+            sleep(pause)
+            wait()
+            answer = target.send(headers, query)
+        return answer
+
+    return ask
+
+
+def _pause(answer: Answer) -> float | None:
+    if answer.status == TOO_MANY_REQUESTS and answer.retry_after is not None:
+        return min(answer.retry_after, PAUSE_SECONDS)  # whoever has a limit knows when it is over
+    return PAUSE_SECONDS if answer.status in (TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE) else None
+
+
+def _attack(ask: _Ask, hostile: Sequence[Hostile]) -> tuple[Result, ...]:
     results: list[Result] = []
     for each in hostile:
-        wait()
-        answer = target.send(each.sent, each.query)
+        answer = ask(each.sent, each.query)
         verdict = judge(answer, allowed=each.attack.severity == "note")
         results.append(Result(each, answer, verdict))
         last = results[-_GIVE_UP_AFTER:]
@@ -121,23 +150,30 @@ def _doubt_before(with_token: Answer, without_token: Answer) -> str:
     return ""
 
 
-def _doubt_after(afterwards: Answer, unsent: Sequence[Hostile]) -> str:
+def _doubt_after(afterwards: Answer, results: Sequence[Result], unsent: Sequence[Hostile]) -> str:
+    doubts = []
+    if unclear := [result for result in results if result.verdict == "unclear"]:
+        doubts.append(f"Not answered clearly, and so not tried: {_named(unclear)}.")
     if unsent:
-        return (
+        doubts.append(
             f"The service stopped answering clearly, so {len(unsent)} requests were not sent."
             " Is there a limit on requests? Try a lower --rate."
         )
     if judge(afterwards) != "accepted":
-        return (
+        doubts.append(
             f"The valid token was no longer let in at the end ({afterwards}), so refusals may have"
             " had another reason. Did it expire meanwhile, or were you blocked?"
         )
-    return ""
+    return " ".join(doubts)
 
 
-def _sent(wait: Callable[[], None], target: Target, headers: tuple[tuple[str, str], ...]) -> Answer:
-    wait()
-    return target.send(headers)
+def _named(results: Sequence[Result]) -> str:
+    """Return "spelling (padded: 503; dots: 503), in-cookie (cookie jwt: 429)"."""
+    attacks: dict[str, list[str]] = {}
+    for result in results:
+        told = f"{result.hostile.name}: {result.answer}"
+        attacks.setdefault(result.hostile.attack.name, []).append(told)
+    return ", ".join(f"{attack} ({'; '.join(told)})" for attack, told in attacks.items())
 
 
 def _paced(rate: float, sleep: Callable[[float], None]) -> Callable[[], None]:

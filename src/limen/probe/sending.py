@@ -8,6 +8,7 @@ repeat what was sent, and that holds tokens.
 """
 
 import http.client
+import re
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ _WITH_A_BODY = ("POST", "PUT", "PATCH")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The status, or None and the kind of failure."""
+    """The status, or None and the kind of failure; `retry_after` is in seconds."""
 
     status: int | None
     failure: str = ""
+    retry_after: int | None = None
 
     def __str__(self) -> str:
         return str(self.status or self.failure)
@@ -71,7 +73,8 @@ class Target:
         connection = self._connection()
         try:
             self._put(connection, headers, query)
-            return Answer(connection.getresponse().status)
+            response = connection.getresponse()
+            return Answer(response.status, retry_after=_seconds(response.getheader("Retry-After")))
         except TimeoutError:
             return Answer(None, "no answer in time")
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -100,6 +103,12 @@ class Target:
         for name, value in (*own, *self.headers, *headers):
             connection.putheader(name, value)
         connection.endheaders()
+
+
+def _seconds(retry_after: str | None) -> int | None:
+    """Return the seconds in Retry-After; None if it names a date, or nothing."""
+    found = re.fullmatch("[0-9]{1,9}", retry_after or "")
+    return int(found[0]) if found else None
 
 
 def _is_loopback(host: str) -> bool:

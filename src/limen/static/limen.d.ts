@@ -2,7 +2,7 @@
 export interface LimenStorage {
   /**
    * Replace the stored text by what `change` makes of it; null is nothing. Reading and writing must
-   * be one step, also for other tabs. `change` may be called again.
+   * be one step, also for other tabs. `change` may be called again, on what is stored then.
    */
   update(change: (text: string | null) => string | null): Promise<unknown>;
 }
@@ -14,7 +14,7 @@ export interface LimenOptions {
   storage?: "memory" | "session" | "local" | LimenStorage;
   /** Origins beside limen's own that are given the access token. */
   origins?: ReadonlyArray<string | URL>;
-  /** Milliseconds until an answer counts as lost; 20,000 by default, and at most 30,000. */
+  /** Milliseconds until an answer counts as lost; 20,000 by default; more than 30,000 is 30,000. */
   timeout?: number;
   /** Of the sign-in alone; `"include"` lets a limen of another origin keep its device cookie. */
   credentials?: RequestCredentials;
@@ -46,7 +46,7 @@ export class Limen extends EventTarget {
   onchange: ((event: ChangeEvent) => void) | null;
   /** Start a session; one that there was before ends. Throws a `LimenError`. */
   signIn(email: string, password: string): Promise<void>;
-  /** End the session: here at once, and at limen before this resolves. */
+  /** End the session: here at once, and at limen before this resolves. Throws a `LimenError`. */
   signOut(): Promise<void>;
   /** `fetch` with the access token, for limen's own origin and those that were named. */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;

@@ -26,12 +26,15 @@
 const AHEAD = 60;
 // No answer: the server counts on it that none comes after half a minute. Milliseconds.
 const TIMEOUT = 20_000;
+const LONGEST_TIMEOUT = 30_000;
 // After no answer, a 5xx or a 409, unless the answer names its own wait. Milliseconds.
 const PAUSES = [1000, 2000, 4000];
 // A longer Retry-After is for the application to heed. Milliseconds.
 const LONGEST_PAUSE = 5000;
 // What took longer to read was read before a sleep, and other tabs went on meanwhile. Milliseconds.
 const SLEPT = 5000;
+// Numbers that stay used: so many changes a tab may sleep through. A refresh makes two.
+const REMEMBERED = 1000;
 // A tab that was reloaded gets its lock back within this; a copy of a living tab never. Milliseconds.
 const RELOADED = 2000;
 
@@ -81,7 +84,7 @@ export class Limen extends EventTarget {
     super();
     this.#url = httpUrl(url).href.replace(/\/+$/, "");
     this.#origins = new Set([url, ...origins].map((each) => httpUrl(each).origin));
-    this.#timeout = timeout;
+    this.#timeout = Math.min(timeout, LONGEST_TIMEOUT);
     this.#credentials = credentials;
     this.#name = `limen:${this.#url}`;
     this.#store = storeNamed(storage, this.#name);
@@ -102,14 +105,14 @@ export class Limen extends EventTarget {
     const answer = await this.#ask("/login", { email, password }, {}, this.#credentials);
     if (!isPair(answer)) throw problem(answer);
     const session = { id: random(), ...kept(answer, sent) };
-    await this.#update((state) => ({ ...left(state), session }));
+    await this.#update((state) => (state.session?.id === session.id ? state : { ...left(state), session }));
     await this.#announce();
     this.#finishLeavingLater();
   }
 
   /**
-   * End the session: here at once, and at limen before this returns. If limen cannot be reached
-   * it throws, and asks again when a page is opened or the network is back.
+   * End the session: here at once, and at limen before this returns. If limen cannot be reached,
+   * or will not yet, it throws, and asks again when a page is opened or the network is back.
    */
   async signOut() {
     await this.#update(left);
@@ -122,38 +125,40 @@ export class Limen extends EventTarget {
     const request = new Request(input, init);
     const foreign = !this.#origins.has(new URL(request.url).origin);
     if (foreign || request.headers.has("Authorization")) return fetch(request);
-    const token = await this.token();
-    const answer = await fetch(bearing(request, token));
-    if (!token || !refuses(answer)) return answer;
-    const next = await this.#fresh(token);
-    if (!next || next === token) return answer;
+    const session = await this.#fresh();
+    const answer = await fetch(bearing(request, session));
+    if (!session || !refuses(answer)) return answer;
+    const next = await this.#fresh(session.access).catch(() => null); // limen is away: the answer is here
+    if (next?.id !== session.id || next.access === session.access) return answer;
+    if (!isRepeatable(request, answer)) return answer;
     answer.body?.cancel();
     return fetch(bearing(request, next));
   }
 
   /** A good access token, for what cannot be fetched, such as a WebSocket; null if signed out. */
-  token() {
-    return this.#fresh();
+  async token() {
+    return (await this.#fresh())?.access ?? null;
   }
 
   /** Let go of what listens. The tokens stay. */
   close() {
     this.#listening.abort();
     this.#channel?.close();
+    this.#channel = undefined;
   }
 
-  /** An access token that is not about to end, and is not `refused`. */
+  /** The session, with an access token that is not about to end, and is not `refused`. */
   async #fresh(refused) {
     const session = await this.#read();
     if (!session) return null;
-    if (!this.#isWorn(session, refused)) return session.access;
+    if (!this.#isWorn(session, refused)) return session;
     try {
       this.#renewal ??= this.#renewOnce(session.access);
-      return (await this.#renewal)?.access ?? null;
+      return await this.#renewal;
     } catch (error) {
       // Ahead of its end the token is still good, whatever kept us from renewing it.
       if (session.access === refused || this.#age(session) >= session.lifetime) throw error;
-      return session.access;
+      return session;
     }
   }
 
@@ -168,9 +173,11 @@ export class Limen extends EventTarget {
 
   /** Exchange the stored pair if its access token is worn; give the session as it is then. */
   async #renew(worn) {
-    let answer;
-    for (const pause of [...PAUSES, 0]) {
-      const session = await this.#keyed(worn);
+    let answer, session;
+    for (const pause of [0, ...PAUSES]) {
+      // Another tab may have been faster.
+      if (answer && (await this.#read())?.refresh === session.refresh) await wait(answer.retryAfter ?? pause);
+      session = await this.#keyed(worn);
       if (!session || !this.#isWorn(session, worn)) return session;
       const sent = Date.now();
       answer = await this.#ask(
@@ -182,19 +189,18 @@ export class Limen extends EventTarget {
       if (answer.status === 401 && answer.said.code === "invalid_refresh_token") {
         if (!(await this.#replace(session, null))) return null;
       } else if (!isPassing(answer)) break;
-      const current = await this.#read(); // another tab may have been faster
-      if (current?.refresh === session.refresh) await wait(answer.retryAfter ?? pause);
     }
     throw problem(answer);
   }
 
   /** The session, with a retry key if it is to be sent: in the store before anything is sent. */
   async #keyed(worn) {
-    const { session } = await this.#update((state) => {
-      const { session } = state;
-      if (!session || session.key || !this.#isWorn(session, worn)) return state;
-      return { ...state, session: { ...session, key: random() } };
-    });
+    const isKeyless = (session) => session && !session.key && this.#isWorn(session, worn);
+    const keyed = ({ session, ...rest }) => ({ ...rest, session: { ...session, key: random() } });
+    let session;
+    do {
+      ({ session } = await this.#update((state) => (isKeyless(state.session) ? keyed(state) : state)));
+    } while (isKeyless(session)); // it is another one, and was read after a sleep
     return session;
   }
 
@@ -234,7 +240,10 @@ export class Limen extends EventTarget {
     return (await this.#update()).session;
   }
 
-  /** Change what is stored, in one step that no other tab comes between; give what is stored then. */
+  /**
+   * Change what is stored, in one step that no other tab comes between; give what is stored then.
+   * After a sleep it is read again, and not changed again: other tabs have gone on from the change.
+   */
   async #update(change = (state) => state) {
     let state, began;
     const apply = (text) => {
@@ -247,6 +256,7 @@ export class Limen extends EventTarget {
       await this.#store.update(apply).catch(() => {
         throw new LimenError("The storage cannot be used.", { code: "storage_failed" });
       });
+      change = (stored) => stored;
     } while (Date.now() - began > SLEPT);
     const access = state.session?.access;
     if (this.#seen.access !== access) this.#seen = { access, since: performance.now() };
@@ -279,7 +289,7 @@ export class Limen extends EventTarget {
         keepalive: path === "/logout", // also when it was the last thing the page did
         signal: AbortSignal.timeout(this.#timeout),
       });
-      const seconds = Number(response.headers.get("Retry-After")) || undefined;
+      const seconds = /^[1-9]\d*$/.exec(response.headers.get("Retry-After"))?.[0];
       const said = (await response.json().catch(() => null)) ?? {};
       return { status: response.status, said, retryAfter: seconds && seconds * 1000 };
     } catch {
@@ -304,10 +314,11 @@ export class Limen extends EventTarget {
 
   async #leave(token) {
     let answer;
-    for (const pause of [...PAUSES, 0]) {
+    for (const pause of [0, ...PAUSES]) {
+      if (answer) await wait(answer.retryAfter ?? pause);
       answer = await this.#ask("/logout", { refresh_token: token });
-      if (!isPassing(answer)) return; // it is over, or limen never heard of it
-      await wait(answer.retryAfter ?? pause);
+      if (!isUndecided(answer) && answer.status !== 429) return; // it is over, or limen never heard of it
+      if (!isPassing(answer)) break;
     }
     throw problem(answer);
   }
@@ -325,9 +336,10 @@ export class Limen extends EventTarget {
     globalThis.addEventListener?.("online", () => this.#finishLeavingLater(), { signal });
   }
 
+  /** Say that something has changed. It has, also if nobody can be told. */
   async #announce() {
     this.#channel?.postMessage(null);
-    await this.#look();
+    await this.#look().catch(() => {});
   }
 
   /** Read the store; tell the application if somebody else is signed in now, or nobody. */
@@ -367,8 +379,9 @@ class Memory {
  * For all tabs, until somebody signs out. In IndexedDB, because localStorage is no shared memory:
  * even under a Web Lock a tab may read what was there before, and write it back.
  *
- * Versions are numbered, and there is one of each number: a tab that another one has overtaken
- * cannot add its own, and begins again. No transaction waits for a page, which may be frozen.
+ * Versions are numbered, and there is one of each number: a tab that others have overtaken, by one
+ * version or by many, cannot add its own, and begins again. So a number stays when its text is gone.
+ * No transaction waits for a page, which may be frozen.
  */
 class Database {
   #name;
@@ -381,8 +394,8 @@ class Database {
   async update(change) {
     let before, text;
     do {
-      const versions = await this.#run("readonly", (rows) => rows.getAll());
-      before = versions.at(-1) ?? { number: 0, text: null };
+      const newest = await this.#run("readonly", (rows) => rows.openCursor(null, "prev"));
+      before = newest?.value ?? { number: 0, text: null };
       text = change(before.text);
     } while (text !== before.text && !(await this.#add({ number: before.number + 1, text })));
   }
@@ -390,7 +403,8 @@ class Database {
   async #add(version) {
     try {
       await this.#run("readwrite", (rows) => {
-        rows.delete(IDBKeyRange.upperBound(version.number - 1));
+        rows.delete(IDBKeyRange.upperBound(version.number - REMEMBERED));
+        rows.put({ number: version.number - 1, text: null });
         return rows.add(version);
       });
       return true;
@@ -402,13 +416,25 @@ class Database {
 
   async #run(mode, work) {
     this.#opened ??= this.#open();
-    const transaction = (await this.#opened).transaction("versions", mode);
-    const request = work(transaction.objectStore("versions"));
-    transaction.commit?.();
-    return new Promise((done, fail) => {
-      transaction.oncomplete = () => done(request.result);
-      transaction.onabort = () => fail(transaction.error ?? request.error);
-    });
+    const opened = this.#opened;
+    try {
+      const transaction = (await opened).transaction("versions", mode);
+      const request = work(transaction.objectStore("versions"));
+      transaction.commit?.();
+      return await new Promise((done, fail) => {
+        transaction.oncomplete = () => done(request.result);
+        transaction.onabort = () => fail(transaction.error ?? request.error);
+      });
+    } catch (error) {
+      if (error?.name !== "ConstraintError") this.#reopenAfter(opened);
+      throw error;
+    }
+  }
+
+  /** Whatever is wrong with a connection, the next one may be without it. */
+  #reopenAfter(opened) {
+    if (this.#opened === opened) this.#opened = undefined;
+    opened.then((database) => database.close(), () => {});
   }
 
   async #open() {
@@ -416,15 +442,10 @@ class Database {
     opening.onupgradeneeded = () => {
       opening.result.createObjectStore("versions", { keyPath: "number" });
     };
-    try {
-      await new Promise((done, fail) => {
-        opening.onsuccess = done;
-        opening.onerror = () => fail(opening.error);
-      });
-    } catch (error) {
-      this.#opened = undefined;
-      throw error;
-    }
+    await new Promise((done, fail) => {
+      opening.onsuccess = done;
+      opening.onerror = () => fail(opening.error);
+    });
     opening.result.onclose = () => (this.#opened = undefined); // its files were cleared away
     return opening.result;
   }
@@ -483,20 +504,26 @@ function isPair({ status, said }) {
   return status === 200 && texts && said.expires_in > 0;
 }
 
-/** What is stored of an answer. It was made after `sent`, so the token lives longer than we think. */
-/** The pair of an answer. A retry key belongs to its token: the same token again leaves the key, since
- * a late double of the request would otherwise meet another one. */
+/**
+ * What is stored of an answer. It was made after `sent`, so the token lives longer than we think. A
+ * retry key belongs to its token: the same token again leaves the key, since a late double of the
+ * request would otherwise meet another one.
+ */
 function kept({ said }, sent, before) {
   const { access_token: access, refresh_token: refresh, expires_in: lifetime } = said;
   const key = refresh === before?.refresh ? before.key : undefined;
   return { access, refresh, lifetime, at: sent, key };
 }
 
-/** Whether to ask again soon. What is no answer of limen's, such as a portal's page, decides nothing. */
-function isPassing({ status, said, retryAfter }) {
+/** Whether nothing was decided. What is no answer of limen's, such as a portal's page, decides nothing. */
+function isUndecided({ status, said }) {
   const known = status === 204 || typeof said.code === "string";
-  const passing = status === 0 || status >= 500 || status === 409 || status === 408 || !known;
-  return passing && !(retryAfter > LONGEST_PAUSE);
+  return status === 0 || status >= 500 || status === 409 || status === 408 || !known;
+}
+
+/** Whether to ask again soon. */
+function isPassing(answer) {
+  return isUndecided(answer) && !(answer.retryAfter > LONGEST_PAUSE);
 }
 
 function problem({ status, said, retryAfter }) {
@@ -509,14 +536,20 @@ function problem({ status, said, retryAfter }) {
 }
 
 /** Whether a guard has refused the token, and not the application something of its own. */
-function refuses(answer) {
-  const challenge = answer.headers.get("WWW-Authenticate"); // hidden from pages of other origins
-  return answer.status === 401 && (!challenge || challenge.includes("invalid_token"));
+function refuses({ status, headers, type }) {
+  const challenge = headers.get("WWW-Authenticate");
+  const hidden = !challenge && type === "cors"; // another origin has to expose it
+  return status === 401 && (hidden || !!challenge?.includes("invalid_token"));
 }
 
-function bearing(request, token) {
+/** Whether what was refused is the request itself, and not only what a redirect made of it. */
+function isRepeatable({ method }, answer) {
+  return !answer.redirected || method === "GET" || method === "HEAD";
+}
+
+function bearing(request, session) {
   const sent = request.clone();
-  if (token) sent.headers.set("Authorization", `Bearer ${token}`);
+  if (session) sent.headers.set("Authorization", `Bearer ${session.access}`);
   return sent;
 }
 

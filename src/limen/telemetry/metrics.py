@@ -13,6 +13,7 @@ an application with metrics of its own, do not meet. Workers of `limen serve` do
 asked shows what all have counted (`limen.telemetry.shared_metrics`).
 """
 
+import fcntl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -169,9 +170,12 @@ class Metrics:
         self._queue = waiting
 
     def render(self) -> tuple[bytes, str]:
-        """Return the metrics in Prometheus' text format, and its content type."""
+        """Return the metrics in Prometheus' text format, and its content type.
+
+        Workers that are just being started or added up are waited for: not in an event loop.
+        """
         self._waiting.set(self._queue())
-        with in_turn(self._folder):
+        with in_turn(self._folder, fcntl.LOCK_SH):
             shown = self._registry if self._folder is None else everybodys(self._folder)
             return generate_latest(shown), CONTENT_TYPE_LATEST
 

@@ -59,7 +59,8 @@ class CurrentUser(SecurityBase):
     """The dependency that turns a request's access token into `Claims`.
 
     `token_url` is where the Authorize button of /docs sends e-mail and password; relative, it
-    belongs to the address of the application itself. `scopes` maps the scopes that the button
+    belongs to the address of the application itself. One of another origin is asked by the browser
+    only if it answers CORS, and `limen serve` does not. `scopes` maps the scopes that the button
     offers to a description each.
     """
 

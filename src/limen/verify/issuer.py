@@ -2,7 +2,7 @@
 
 Two threads of the standard library do it, so that it serves an asyncio application, a WSGI one and
 a script alike, and goes on while the application is busy. They start with the first token, and
-anew in a process that was forked.
+anew in a process that was forked. They end when the issuer is closed, or nobody has it any more.
 
     keys          from /.well-known/jwks.json (limen.verify.remote_keys)
     revocations   from the feed, by long polls (limen.verify.feed)
@@ -22,8 +22,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
+from limen.verify.elapsed import elapsed
 from limen.verify.feed import FeedReader, Page
 from limen.verify.fetching import Unreachable, require_safe
 from limen.verify.key_source import KeySource
@@ -54,7 +55,7 @@ class Issuer:
         follow: bool = True,
         jwks: Path | None = None,
         at: str | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = elapsed,
     ) -> None:
         self.url = url
         self._address = require_safe(at or url).rstrip("/")
@@ -65,6 +66,7 @@ class Issuer:
         self.revocations = Revocations(bound=bound, monotonic=monotonic)
         self._lock = threading.Lock()
         self._following: _Following | None = None
+        self._end: finalize[[], Issuer] | None = None
         _issuers.add(self)
 
     def find(self, kid: str) -> VerificationKey | None:
@@ -82,9 +84,9 @@ class Issuer:
     def close(self) -> None:
         """Stop following. A later token would start it again."""
         with self._lock:
-            if self._following is not None:
-                self._following.close()
-            self._following = None
+            if self._end is not None:
+                self._end()
+            self._following = self._end = None
 
     def _begin(self) -> "_Following":
         with self._lock:
@@ -92,16 +94,23 @@ class Issuer:
                 keys = RemoteKeys(KeySource(self._address, self._file), self.url, self._monotonic)
                 reader = FeedReader(self._address, self._monotonic) if self._follow else None
                 self._following = _Following(self, keys, reader, self._lock)
+                self._end = finalize(self, self._following.close)
+                self._end.atexit = False
             return self._following
 
     def _forked(self) -> None:
         """Begin anew: here are no threads, and a lock that one of them held is never released."""
         self._lock = threading.Lock()
-        self._following = None
+        if self._end is not None:
+            self._end.detach()
+        self._following = self._end = None
 
 
 class _Following:
-    """The threads that follow an issuer, until they are closed: it may be followed anew then."""
+    """The threads that follow an issuer, until they are closed: it may be followed anew then.
+
+    They do not hold the Issuer itself, so that it can be collected, and they end.
+    """
 
     def __init__(
         self, issuer: Issuer, keys: RemoteKeys, reader: FeedReader | None, lock: threading.Lock
@@ -110,7 +119,7 @@ class _Following:
         self._revocations = issuer.revocations
         self._reachability = Reachability("revocations", issuer.url)
         self._lock = lock
-        self._stopped = threading.Event()
+        self._is_closed = False
         if reader is None:
             keys.start()
         else:
@@ -118,12 +127,16 @@ class _Following:
             threading.Thread(target=self._run, args=arguments, name=name, daemon=True).start()
 
     def close(self) -> None:
-        """End soon; from now on nothing is taken over. Whoever calls has the lock."""
-        self._stopped.set()
+        """End soon; from now on nothing is taken over.
+
+        Whoever calls has the lock, or is the garbage collector, in any thread and at any point of
+        it: so nothing is locked here that cannot be locked twice.
+        """
+        self._is_closed = True
         self.keys.close()
 
     def _run(self, reader: FeedReader, monotonic: Callable[[], float]) -> None:
-        while not self._stopped.is_set():
+        while not self._is_closed:
             began = time.monotonic()
             try:
                 page = reader.read()
@@ -134,11 +147,11 @@ class _Following:
                 self._reachability.succeeded()
                 pause = began + PACE_SECONDS - time.monotonic() if page.complete else 0.0
             self.keys.start()
-            self._stopped.wait(max(0.0, pause))
+            time.sleep(max(0.0, pause))
 
     def _take(self, page: Page, monotonic: Callable[[], float]) -> None:
         with self._lock:
-            if self._stopped.is_set():
+            if self._is_closed:
                 return
             self._revocations.apply(page.entries)
             self._revocations.expire(int(time.time()))

@@ -12,7 +12,8 @@ A kid that is not known may be that of a new key, or an invention. So
     the answer is 503           if the keys cannot be read, or not yet again: nobody knows
 
 After an announcement the keys are read twice. The first answer may come from a worker of the issuer
-that has not heard of the change itself, so no kid is refused before the second.
+that has not heard of the change itself, so no kid is refused before the second. Nor does a first
+answer count for long: as long as the second look fails, the announcement was not read.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 
+from limen.verify.elapsed import elapsed
 from limen.verify.key_source import FETCH_SECONDS, KeySource
 from limen.verify.keyset import KeySet, VerificationKey
 from limen.verify.reachability import Reachability
@@ -41,7 +43,7 @@ class RemoteKeys:
     """What `source` gives, read by a thread from `start` until `close`."""
 
     def __init__(
-        self, source: KeySource, issuer: str, monotonic: Callable[[], float] = time.monotonic
+        self, source: KeySource, issuer: str, monotonic: Callable[[], float] = elapsed
     ) -> None:
         self._source = source
         self._reachability = Reachability("keys", issuer)
@@ -65,7 +67,10 @@ class RemoteKeys:
         return None if self._is_stale() else self._keys.find(kid)
 
     async def renew(self, kid: str, issued_at: int) -> bool:
-        """Wait for what can be known of that kid; return whether that is enough to judge."""
+        """Wait for what can be known of that kid; return whether that is enough to judge.
+
+        In an event loop of asyncio: its time limit is asyncio's.
+        """
         began = self._monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -118,7 +123,8 @@ class RemoteKeys:
         return self._monotonic() - self._read_at > STALE_SECONDS
 
     def _has_caught_up(self) -> bool:
-        return self._looks < _LOOKS or self._read_at == -math.inf or self._is_closed
+        is_read = self._looks == 0 or (self._looks < _LOOKS and not self._failed)
+        return is_read or self._read_at == -math.inf or self._is_closed
 
     def _can_judge(self, kid: str, issued_at: int, began: float) -> bool:
         if self._is_stale():

@@ -20,7 +20,6 @@ clients throw their tokens away. What is known as revoked stays refused.
 """
 
 import math
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from hashlib import sha256
 from typing import Literal
 
 from limen.verify.claims import Claims
+from limen.verify.elapsed import elapsed
 from limen.verify.errors import InvalidToken, RevocationsStale
 
 # Long enough for a pull every second to fail a few times, short enough to be called "at once".
@@ -70,7 +70,7 @@ class Revocations:
     """
 
     def __init__(
-        self, *, bound: float = BOUND_SECONDS, monotonic: Callable[[], float] = time.monotonic
+        self, *, bound: float = BOUND_SECONDS, monotonic: Callable[[], float] = elapsed
     ) -> None:
         self.seq = 0
         self._bound = bound

@@ -113,9 +113,9 @@ class TestIssuer:
 
         What is only worth a note in the catalogue, as it harms nobody, is left out.
         """
-        ended = self.token()
-        self.revoke(ended)
         token = self.token(**claims)  # type: ignore[arg-type]  # they are those of `token`
+        ended = self.token(**claims | {"sid": secrets.token_hex(16)})  # type: ignore[arg-type]
+        self.revoke(ended)
         found = catalogue(token, jwks=self.jwks, signer=self._signer, ended=ended).hostile
         return tuple(each for each in found if each.attack.severity != "note")
 

@@ -64,8 +64,9 @@ class Verifier:
             raise ValueError(f"The leeway must be 0 to {MAX_LEEWAY_SECONDS} seconds.")
         if max_lifetime <= 0:
             raise ValueError("The maximum lifetime must be positive.")
+        self._own: Issuer | None = None
         if keys is None:
-            keys = Issuer(issuer)
+            keys = self._own = Issuer(issuer)
         if isinstance(keys, Issuer) and keys.url != issuer:
             raise ValueError("The keys are those of another issuer: where it is reached is `at`.")
         if revocations is None:
@@ -136,6 +137,14 @@ class Verifier:
         self._check_recipient(claims)
         self._cache.put(token, Verified(claims, key))
         return claims
+
+    def close(self) -> None:
+        """Stop following the issuer, if this verifier was made without keys.
+
+        A later token would start it again. A verifier that nobody has any more is closed by itself.
+        """
+        if self._own is not None:
+            self._own.close()
 
     async def _once_its_key_is_known(self, judge: Callable[[str], Claims], token: str) -> Claims:
         try:

@@ -7,8 +7,9 @@ The same entries and the same refusals as those of the ASGI guard (`limen.verify
 match: SCRIPT_NAME is already taken off it. WSGI hands it over as bytes in the guise of Latin-1; a
 path that is not UTF-8 is not open, whatever a framework would read in it.
 
-Servers join what was sent as several Authorization headers with commas. No token has a comma in
-it, so several are refused here too.
+Most servers join what was sent as several Authorization headers with commas. No token has a comma
+in it, so several are refused here too. A server that hands on only one of them decides which: then
+this guard, and the application behind it, see no other.
 """
 
 from collections.abc import Collection, Iterable
