@@ -16,6 +16,7 @@ from limen import app as standalone
 from limen.events import Event
 from limen.limen import Limen
 from limen.settings import Argon2Cost, Settings
+from tests.browser.programs import missing
 from tests.clock import ManualClock
 from tests.people import Person, calling_from, somebody
 from tests.postgresql import OVERRIDE, Databases, a_server
@@ -143,6 +144,10 @@ async def stranger(limen: Limen) -> AsyncIterator[httpx2.AsyncClient]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what the tests have printed: figures of races, and seeds that repeat a run."""
     passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
+    for test, program in missing().items():
+        terminalreporter.section(
+            f"NOT RUN: tests/browser/{test} needs {program}: see tests/browser/install", red=True
+        )
     terminalreporter.section("figures")
     for report in passed:
         if printed := report.capstdout.strip():

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +10,16 @@ import pytest
 
 from limen import app as standalone
 from limen.limen import Limen
+from tests.browser.programs import missing
 from tests.browser.weather import Network
 from tests.clock import ManualClock
 from tests.people import PASSWORD
 from tests.serving import listening
 
 HERE = Path(__file__).parent
+
+# Where a program cannot be installed, its tests are left out, and the summary of the run says so.
+collect_ignore = [*missing()]
 SEED = "LIMEN_TEST_SEED"
 
 
@@ -55,13 +58,3 @@ async def person(limen: Limen) -> Person:
     person = Person("ada@example.com")
     await limen.features.accounts.create(person.email, person.password)
     return person
-
-
-def program(name: str, *others: str) -> str:
-    """Return where a program is; without it these tests fail, and say how to get it."""
-    for each in (name, *others):
-        if found := shutil.which(each):
-            return found
-    raise AssertionError(
-        f"{name} is not installed: run tests/browser/install, or see in it what to do"
-    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.browser.conftest import program
+from tests.browser.programs import CHROMIUM, program
 
 SECONDS = 60  # longer than anything here takes on a busy machine
 
@@ -133,7 +133,7 @@ async def chromium(profile: Path) -> AsyncIterator[Browser]:
     profile.mkdir()  # noqa: ASYNC240  nothing else is going on yet
     with (profile / "output").open("w") as output:
         process = await asyncio.create_subprocess_exec(
-            program("chromium", "chromium-browser", "google-chrome"),
+            program(*CHROMIUM),
             *OPTIONS,
             f"--user-data-dir={profile}",
             stdout=output,

@@ -10,7 +10,7 @@ import pytest
 
 from limen.events import Event, Refreshed, SessionEnded
 from limen.settings import Settings
-from tests.browser.conftest import program
+from tests.browser.programs import NODE, program
 from tests.browser.weather import Network
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 async def test_the_module_keeps_its_claims(network: Network, happened: list[Event]) -> None:
     node = await asyncio.create_subprocess_exec(
-        program("node", "nodejs"),
+        program(*NODE),
         "--test",
         "--test-reporter=tap",
         str(CLAIMS),
