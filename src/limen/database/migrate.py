@@ -5,6 +5,9 @@ file. On PostgreSQL an operator runs them, because other machines may still run 
 They run in one transaction that keeps other migrations out (an immediate one, an advisory lock), so
 that of two that start at once one migrates and the other finds it done, and a migration that fails
 leaves the database as it was. Where nothing is to be done, nothing is locked.
+
+On PostgreSQL a new column needs a table for itself for a moment. Whoever waits for that keeps all
+others waiting behind him, so a migration waits a second at most, lets them pass, and tries again.
 """
 
 import sqlite3
@@ -34,6 +37,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_SECONDS = 10
 LOCK_PAUSE = 0.02
 
+# Within the statement timeout of whoever is kept waiting meanwhile.
+TABLE_LOCK_SECONDS = 1
+TABLE_LOCK_TRIES = 60
+
 # "limen" in ASCII: the name of the lock among the database's advisory locks.
 ADVISORY_LOCK = 0x6C696D656E
 
@@ -62,6 +69,17 @@ def migrate(url: str) -> SchemaStatus:
     if (path := sqlite_path(url)) is not None:
         _make_file(path)
         _use_wal(path)  # before there are tables, and so before anybody opens it to work
+    for tries_left in reversed(range(TABLE_LOCK_TRIES)):
+        try:
+            return _upgrade(url)
+        except DatabaseUnavailable as error:
+            if not tries_left or not _is_kept_waiting(error):
+                raise
+            time.sleep(TABLE_LOCK_SECONDS)
+    raise AssertionError  # the last try returns or raises
+
+
+def _upgrade(url: str) -> SchemaStatus:
     with _connection(url, alone=True) as connection:
         before = _status(connection)
         if not before.is_current:
@@ -69,6 +87,11 @@ def migrate(url: str) -> SchemaStatus:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     return before
+
+
+def _is_kept_waiting(error: DatabaseUnavailable) -> bool:
+    cause = getattr(error.__cause__, "orig", None)
+    return getattr(cause, "sqlstate", None) == "55P03"  # lock_not_available
 
 
 def status(url: str) -> SchemaStatus:
@@ -176,6 +199,7 @@ def _postgresql(url: str, *, alone: bool) -> Engine:
         poolclass=pool.NullPool,
     )
     if alone:
-        lock = f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"
+        patience = f"SET LOCAL lock_timeout = '{TABLE_LOCK_SECONDS}s'"
+        lock = f"{patience}; SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(lock))
     return engine

@@ -7,6 +7,11 @@
     signing_keys   the keys that sign access tokens, private parts sealed
     sweeps         who removes the expired rows of each table, and how far he has come
     api_clients    services that may ask about tokens, each with the digest of its secret
+    codes          what was sent by mail to prove a mailbox: one row a purpose, digests only
+    outbox         what must leave the house: mail, webhooks, and requests that are worked off later
+    audit          the trail: what happened, in order, each entry bound to the one before
+    audit_head     where the trail ends
+    webhooks       who is told of what happens
 
 All times are whole microseconds since the Unix epoch, but for `revocations.expires_at`, which is
 compared with the `exp` of tokens and counts seconds like them. Constraints are named, so that
@@ -25,6 +30,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
@@ -48,6 +54,11 @@ accounts = Table(
     Column("scope", String(1024), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
+    Column("verified_at", BigInteger),
+    Column("roles", String(1024), nullable=False, server_default=""),
+    # Wrong passwords in a row, and since when only a code by mail lets the owner in again.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("reset_required_at", BigInteger),
 )
 
 # What is updated all the time keeps room in its pages on PostgreSQL. Only immutable columns are
@@ -75,6 +86,8 @@ sessions = Table(
     Column("ended_at", BigInteger),
     Column("end_reason", String(32)),
     Column("outcome", SmallInteger, nullable=False),
+    Column("device", String(64)),
+    Column("address", String(45)),
     Index(None, "user_id"),
     postgresql_with=_SESSIONS,
 )
@@ -138,4 +151,83 @@ api_clients = Table(
     Column("name", String(64), nullable=False),
     Column("secret_hash", String(43), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+)
+
+# One living code a purpose: a newer one takes the row of the older.
+codes = Table(
+    "codes",
+    metadata,
+    Column("token_hash", String(43), primary_key=True),
+    Column("user_id", ForeignKey("accounts.user_id", ondelete="CASCADE"), nullable=False),
+    Column("purpose", String(16), nullable=False),
+    Column("digits_hash", String(43), nullable=False),
+    Column("email", String(320), nullable=False),
+    Column("email_key", String(320), nullable=False),
+    Column("cv", Integer, nullable=False),
+    Column("tries", SmallInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "purpose"),
+)
+
+# `due_at` is NULL once there is nothing left to do; the row is then the record of what was done.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("subject", String(48), nullable=False),
+    Column("user_id", String(32)),
+    Column("target", String(32)),
+    Column("sealed", LargeBinary),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("outcome", String(16), nullable=False),
+    Column("answer", String(200)),
+    Index(None, "due_at"),
+    Index(None, "user_id"),
+    postgresql_with=_RATE_LIMITS,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("user_id", String(32)),
+    Column("sid", String(32)),
+    Column("actor", String(64), nullable=False),
+    Column("detail", String, nullable=False),
+    Column("personal", String),
+    Column("commitment", String(43), nullable=False),
+    Column("mac", String(43), nullable=False),
+    Index(None, "user_id", "seq"),
+    Index(None, "kind", "seq"),
+    Index(None, "at"),
+)
+
+# One row, which an append holds until it commits: the order of `seq` is the order of the commits.
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("mac", String(43), nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+    postgresql_with=_RATE_LIMITS,
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("url", String(1024), nullable=False),
+    Column("kinds", String(1024), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
 )
