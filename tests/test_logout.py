@@ -23,7 +23,7 @@ async def test_ending_a_session_again_changes_nothing(
     (row,) = await rows(limen, sessions)
     assert row.end_reason == "logout"
     assert len([entry for entry in await rows(limen, revocations) if entry.kind == "session"]) == 1
-    assert happened.count(SessionEnded(row.sid, "logout")) == 1
+    assert happened.count(SessionEnded(row.sid, "logout", row.user_id)) == 1
 
 
 async def test_a_token_of_a_key_that_was_not_heard_of_yet_ends_its_session_too(

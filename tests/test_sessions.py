@@ -98,7 +98,7 @@ async def test_a_session_ends_once(limen: Limen, happened: list[Event]) -> None:
 
     (ended,) = await rows(limen, sessions)
     assert ended.end_reason == "ended_by_operator"
-    assert happened.count(SessionEnded(row.sid, "ended_by_operator")) == 1
+    assert happened.count(SessionEnded(row.sid, "ended_by_operator", row.user_id)) == 1
     assert [entry.kind for entry in await rows(limen, revocations)].count("session") == 1
 
 

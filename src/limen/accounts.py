@@ -10,29 +10,21 @@ sign-in that is just being checked against the old password.
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from limen import emails
+from limen import emails, events
+from limen.account_changes import AccountChanges
 from limen.clock import Clock
 from limen.database.engine import Database
 from limen.database.schema import accounts
 from limen.errors import AccountNotFound, EmailTaken, InvalidRequest
-from limen.events import AccountChanged, EndReason, Events, Registered, SessionEnded
+from limen.events import Registered
 from limen.passwords import Passwords
 from limen.revocation import RevocationLog
-from limen.sessions import Sessions
-
-VoidingChange = Literal["disabled", "password_changed", "sessions_ended"]
-
-_END_REASONS: dict[VoidingChange, EndReason] = {
-    "disabled": "disabled",
-    "password_changed": "password_changed",
-    "sessions_ended": "ended_by_operator",
-}
 
 # Scopes as access tokens carry them: RFC 6749, section 3.3.
 _SCOPE = re.compile(r"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?")
@@ -44,7 +36,12 @@ HASH_SAMPLE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account as it was read. Times in microseconds; `disabled_at` is None if it may sign in."""
+    """An account as it was read. Times in microseconds.
+
+    `disabled_at` is None if it may sign in; `verified_at` unless somebody has shown that he reads
+    the mail of its address; `reset_required_at` unless its password is worth nothing any more.
+    `failures` counts wrong passwords in a row.
+    """
 
     user_id: str
     email: str = field(repr=False)
@@ -53,6 +50,10 @@ class Account:
     scope: str
     created_at: int
     disabled_at: int | None
+    verified_at: int | None = None
+    roles: str = ""
+    failures: int = 0
+    reset_required_at: int | None = None
 
 
 class Accounts:
@@ -62,18 +63,16 @@ class Accounts:
         self,
         database: Database,
         log: RevocationLog,
-        sessions: Sessions,
+        changes: AccountChanges,
         passwords: Passwords,
         *,
         clock: Clock,
-        events: Events,
     ) -> None:
         self._database = database
         self._log = log
-        self._sessions = sessions
+        self._changes = changes
         self._passwords = passwords
         self._clock = clock
-        self._events = events
 
     async def create(self, email: str, password: str, *, scope: str = "") -> Account:
         """Create an account with a password that the policy accepts.
@@ -135,7 +134,7 @@ class Accounts:
             AccountNotFound: There is none of that id.
             DatabaseUnavailable: Nothing has changed.
         """
-        await self._void(user_id, "disabled", disabled_at=self._clock())
+        await self.change(user_id, "disabled", disabled_at=self._clock())
 
     async def enable(self, user_id: str) -> None:
         """Let the account sign in again. What was voided stays void.
@@ -144,11 +143,7 @@ class Accounts:
             AccountNotFound: There is none of that id.
             DatabaseUnavailable: Nothing has changed.
         """
-        await self.get(user_id)
-        async with self._database.write() as connection:
-            await connection.execute(
-                update(accounts).where(accounts.c.user_id == user_id).values(disabled_at=None)
-            )
+        await self.change(user_id, "enabled", disabled_at=None)
 
     async def set_password(self, user_id: str, password: str) -> None:
         """Give the account another password, and void what it was given before.
@@ -162,7 +157,7 @@ class Accounts:
         account = await self.get(user_id)
         self._passwords.check_policy(password, account.email)
         password_hash = await self._passwords.hash(password)
-        await self._void(user_id, "password_changed", password_hash=password_hash)
+        await self.change(user_id, "password_changed", **new_password(password_hash))
 
     async def end_sessions(self, user_id: str) -> None:
         """End all of the account's sessions.
@@ -171,7 +166,29 @@ class Accounts:
             AccountNotFound: There is none of that id.
             DatabaseUnavailable: Nothing has changed.
         """
-        await self._void(user_id, "sessions_ended")
+        await self.change(user_id, "sessions_ended")
+
+    async def delete(self, user_id: str) -> None:
+        """Delete the account, with its sessions. Its address is free again, its user_id never.
+
+        Raises:
+            AccountNotFound: There is none of that id.
+            DatabaseUnavailable: Nothing has changed.
+        """
+        async with self._log.change() as change:
+            if not await self._changes.delete(change, user_id):
+                raise AccountNotFound
+
+    async def change(self, user_id: str, kind: events.Change, **values: object) -> None:
+        """Make one change of an account (`limen.account_changes`) in a transaction of its own.
+
+        Raises:
+            AccountNotFound: There is none of that id.
+            DatabaseUnavailable: Nothing has changed.
+        """
+        async with self._log.change() as change:
+            if not await self._changes.make(change, user_id, kind, values=values):
+                raise AccountNotFound
 
     async def sample_hashes(self) -> Sequence[str]:
         """Return the password hashes of a random sample of accounts."""
@@ -189,39 +206,19 @@ class Accounts:
             created_at=self._clock(),
             disabled_at=None,
         )
-        row = insert(accounts).values(
-            user_id=account.user_id,
-            email=account.email,
-            email_key=address.key,
-            password_hash=password_hash,
-            cv=account.cv,
-            scope=scope,
-            created_at=account.created_at,
-        )
+        row = {**asdict(account), "email_key": address.key}
         try:
-            async with self._database.write() as connection:
-                await connection.execute(row)
+            async with self._log.change() as change:
+                await change.connection.execute(insert(accounts).values(row))
+                change.happened(Registered(account.user_id))
         except IntegrityError:
             raise EmailTaken from None
-        self._events.emit(Registered(account.user_id))
         return account
 
     async def _one(self, which: ColumnElement[bool]) -> Account | None:
         async with self._database.read() as connection:
             row = (await connection.execute(select(accounts).where(which))).one_or_none()
         return None if row is None else _account(row)
-
-    async def _void(self, user_id: str, change: VoidingChange, **values: object) -> None:
-        await self.get(user_id)
-        async with self._log.change() as voiding:
-            if values:
-                await voiding.connection.execute(
-                    update(accounts).where(accounts.c.user_id == user_id).values(**values)
-                )
-            ended = await self._sessions.void(voiding, user_id, _END_REASONS[change])
-        self._events.emit(AccountChanged(user_id, change))
-        for sid in ended:
-            self._events.emit(SessionEnded(sid, _END_REASONS[change]))
 
 
 def _check_scope(scope: str) -> None:
@@ -233,13 +230,10 @@ def _check_scope(scope: str) -> None:
         )
 
 
+def new_password(password_hash: str) -> dict[str, object]:
+    """Return what a new password sets: what was counted against the old one is forgotten."""
+    return {"password_hash": password_hash, "failures": 0, "reset_required_at": None}
+
+
 def _account(row: Row[Any]) -> Account:
-    return Account(
-        user_id=row.user_id,
-        email=row.email,
-        password_hash=row.password_hash,
-        cv=row.cv,
-        scope=row.scope,
-        created_at=row.created_at,
-        disabled_at=row.disabled_at,
-    )
+    return Account(**{name.name: getattr(row, name.name) for name in fields(Account)})

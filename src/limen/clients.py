@@ -1,4 +1,4 @@
-"""Who is calling: the address that limits are counted by.
+"""Who is calling: the address that limits are counted by, and the kind of device.
 
 The peer of the connection is a fact; `X-Forwarded-For` is a claim. Each proxy appends the address
 that it was called from, so only the right end of the list was written by somebody we know:
@@ -35,6 +35,27 @@ UNKNOWN = "unknown"
 
 # One subscriber of IPv6 is given a /64 at least, and may use all its addresses at will.
 _IPV6_PREFIX = 64
+
+# The first mark that is found decides: most browsers claim to be their predecessors, too.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
 
 # 203.0.113.7   203.0.113.7:4711   2001:db8::7   [2001:db8::7]   [2001:db8::7]:4711
 _FORWARDED = re.compile(
@@ -86,6 +107,20 @@ def bucket(address: str) -> str:
     if isinstance(found, IPv4Address):
         return str(found)
     return str(ip_network((found, _IPV6_PREFIX), strict=False))
+
+
+def device_name(agent: str | None) -> str | None:
+    """Return what a person calls the device that sends this User-Agent: "Firefox on Windows".
+
+    It is what the device says of itself, and serves to recognise one's own, not to trust it.
+    """
+    if not agent:
+        return None
+    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
+    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    program = re.match(r"[A-Za-z][A-Za-z0-9._-]{0,30}", agent)
+    what = browser or (program[0] if program else "an unknown program")
+    return f"{what} on {system}" if system else what
 
 
 def _parsed(text: str) -> Address | None:

@@ -10,6 +10,9 @@
     ├── TooManyAttempts             a limit refused the attempt; `retry_after` says how long
     ├── InvalidRefreshToken         forged, expired, used, or of an ended session: one answer
     ├── RefreshSuperseded           another tab refreshed first: read the store again
+    ├── InvalidCode                 wrong, used, expired, or of another purpose: one answer
+    ├── WrongPassword               the current password, asked for once more, is wrong
+    ├── EmailNotVerified            the password is right, and its address must be verified first
     ├── InvalidClient               no client credentials, or wrong ones: one answer
     ├── RegistrationClosed          nobody may open an account for himself here
     ├── EmailTaken
@@ -31,9 +34,11 @@ __all__ = [
     "Busy",
     "ConfigurationError",
     "DatabaseUnavailable",
+    "EmailNotVerified",
     "EmailTaken",
     "GuardError",
     "InvalidClient",
+    "InvalidCode",
     "InvalidCredentials",
     "InvalidRefreshToken",
     "InvalidRequest",
@@ -43,6 +48,7 @@ __all__ = [
     "RegistrationClosed",
     "SchemaOutdated",
     "TooManyAttempts",
+    "WrongPassword",
 ]
 
 
@@ -111,6 +117,21 @@ class InvalidRefreshToken(LimenError):
 class RefreshSuperseded(LimenError):
     code = "refresh_superseded"
     detail = "Another request has just refreshed this session: use the token it was given."
+
+
+class InvalidCode(LimenError):
+    code = "invalid_code"
+    detail = "The code is wrong, used or expired: ask for another one."
+
+
+class WrongPassword(LimenError):
+    code = "wrong_password"
+    detail = "The current password is wrong."
+
+
+class EmailNotVerified(LimenError):
+    code = "email_not_verified"
+    detail = "Verify the e-mail address first, with the code that was mailed to it."
 
 
 class InvalidClient(LimenError):

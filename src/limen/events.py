@@ -1,20 +1,51 @@
 """Everything that can happen, as values.
 
-One decision emits one event; logs and metrics subscribe to it, so that no feature knows who is
+One decision makes one event; logs and metrics subscribe to it, so that no feature knows who is
 listening. An event carries identifiers, never an e-mail address, a password, a token or a client
 address.
+
+What changes something is recorded, too: recorders write what has happened in the transaction in
+which it happens (`limen.revocation.Change`), and subscribers hear of it once that is committed.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 SignInOutcome = Literal["success", "invalid_credentials", "too_many_attempts", "busy"]
 RefreshOutcome = Literal[
     "rotated", "coalesced", "same_successor", "fast_forwarded", "superseded", "replayed", "invalid"
 ]
-EndReason = Literal["logout", "replay", "disabled", "password_changed", "ended_by_operator"]
+EndReason = Literal[
+    "logout",
+    "replay",
+    "disabled",
+    "password_changed",
+    "password_reset",
+    "email_changed",
+    "access_changed",
+    "reset_required",
+    "ended_by_owner",
+    "ended_by_operator",
+    "deleted",
+]
+Change = Literal[
+    "disabled",
+    "enabled",
+    "password_changed",
+    "password_reset",
+    "email_verified",
+    "email_changed",
+    "access_changed",
+    "reset_required",
+    "locked",
+    "sessions_ended",
+    "invited",
+    "deleted",
+    "erased",
+]
+Purpose = Literal["verify", "reset", "email_change", "invite"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +60,10 @@ class Registered(Event):
 
 @dataclass(frozen=True, slots=True)
 class SignIn(Event):
-    """An attempt to sign in was decided; `user_id` and `sid` are known only after a success."""
+    """An attempt to sign in was decided; `user_id` is None where nobody has the address.
+
+    It is None, too, where the password was not looked at. A session starts only with a success.
+    """
 
     outcome: SignInOutcome
     user_id: str | None = None
@@ -55,14 +89,37 @@ class Refreshed(Event):
 class SessionEnded(Event):
     sid: str
     reason: EndReason
+    user_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class AccountChanged(Event):
-    """An account's credential version was raised: all its sessions and tokens are void."""
+    user_id: str
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class CodeIssued(Event):
+    """A code was made, and is on its way to a mailbox."""
 
     user_id: str
-    change: Literal["disabled", "password_changed", "sessions_ended"]
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRefused(Event):
+    """A wrong, used or expired code was presented; `user_id` is None where it names nobody."""
+
+    purpose: Purpose
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posted(Event):
+    """Something from the outbox was delivered, given up, or put off to be tried again."""
+
+    kind: str
+    outcome: Literal["delivered", "failed", "retried"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +165,7 @@ class DatabaseFailed(Event):
 
 
 Subscriber = Callable[[Event], None]
-
+Recorder = Callable[[Any, Sequence[Event]], Awaitable[None]]  # in the transaction of a connection
 
 _logger = logging.getLogger(__name__)
 

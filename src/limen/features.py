@@ -13,8 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
+from limen.account_changes import AccountChanges
 from limen.accounts import Accounts
+from limen.audit import AuditTrail
 from limen.clock import SECOND, Clock
+from limen.codes import Codes
 from limen.credentials import ClientCredentials
 from limen.database.engine import Database
 from limen.database.migrate import needed_revision
@@ -29,12 +32,15 @@ from limen.key_ring import KeyRing
 from limen.keys import SigningKeys
 from limen.login import Login, LoginPolicies
 from limen.logout import Logout
+from limen.mail import Mail
+from limen.outbox import Outbox
 from limen.passwords import Passwords
 from limen.rate_limits import Policy, RateLimits
 from limen.refresh import Refresh
 from limen.registration import Registration
 from limen.revocation import RevocationLog
 from limen.rounds import Rounds
+from limen.sealing import Seal
 from limen.secret import RootSecret
 from limen.sessions import Sessions
 from limen.settings import Argon2Cost, Limit, Settings
@@ -53,7 +59,11 @@ CLOCK_SKEW_SECONDS = 5
 # What the limits are called in RateLimit headers, metrics and logs.
 LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS = "login", "login-device", "login-address"
 REGISTER_ADDRESS, CLIENT_ADDRESS = "register-address", "client-address"
-LIMIT_NAMES = (LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS, REGISTER_ADDRESS, CLIENT_ADDRESS)
+MAIL, MAIL_ADDRESS, CODE, CODE_ADDRESS = "mail", "mail-address", "code", "code-address"
+LIMIT_NAMES = (
+    *(LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS, REGISTER_ADDRESS, CLIENT_ADDRESS),
+    *(MAIL, MAIL_ADDRESS, CODE, CODE_ADDRESS),
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -120,8 +130,17 @@ class Features:
             service_name=settings.service_name,
             stand_in_key=secret.derive("stand-ins"),
         )
+        self.audit = AuditTrail(database, secret.derive_all("audit"), clock)
         self.log = RevocationLog(
-            database, memory.revocations, longest=settings.access_token_lifetime, clock=clock
+            database,
+            memory.revocations,
+            longest=settings.access_token_lifetime,
+            clock=clock,
+            events=events,
+            recorders=(self.audit.record,),
+        )
+        self.outbox = Outbox(
+            database, Seal(secret.derive_all("outbox")), clock=clock, events=events
         )
         self.feed = Feed(self.log, memory.revocations, memory.rounds)
         self.keys = SigningKeys(
@@ -130,7 +149,6 @@ class Features:
             secret,
             algorithm=settings.signing_algorithm,
             clock=clock,
-            events=events,
         )
         self.tokens = Tokens(
             memory.ring,
@@ -141,14 +159,14 @@ class Features:
             refresh_lifetime=settings.refresh_token_lifetime,
             clock=clock,
         )
-        self.sessions = Sessions(
-            self.log, lifetime=settings.session_lifetime, clock=clock, events=events
-        )
-        self.accounts = Accounts(
-            database, self.log, self.sessions, self.passwords, clock=clock, events=events
-        )
+        self.sessions = Sessions(self.log, lifetime=settings.session_lifetime, clock=clock)
+        self.changes = AccountChanges(self.sessions)
+        self.accounts = Accounts(database, self.log, self.changes, self.passwords, clock=clock)
+        self.codes = Codes(database, key=secret.derive("codes"), clock=clock)
+        self.mail = Mail(self.outbox)
         self.login = Login(
             database=database,
+            log=self.log,
             accounts=self.accounts,
             sessions=self.sessions,
             passwords=self.passwords,
@@ -209,6 +227,10 @@ class Features:
             if keys := await self.keys.load():  # without any, those that were known go on
                 self.memory.ring.replace(keys)
             self._keys_announced = False
+
+    async def seal_trail(self) -> None:
+        """Bind into the audit trail what has happened since the last round."""
+        await self.audit.seal()
 
     async def readiness(self) -> dict[str, str]:
         """Return what each check says: "ok", or in a few words what is wrong."""
@@ -300,6 +322,8 @@ async def in_the_background(features: Features) -> AsyncIterator[None]:
         asyncio.create_task(_listen(features.database, following)),
         asyncio.create_task(following.repeat(features.follow)),
         asyncio.create_task(Rounds(HOUSEKEEPING_SECONDS).repeat(features.keep_house)),
+        asyncio.create_task(features.audit.rounds.repeat(features.seal_trail)),
+        *(asyncio.create_task(rounds) for rounds in features.outbox.rounds()),
     ]
     for task in tasks:
         task.add_done_callback(_report)

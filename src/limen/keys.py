@@ -9,8 +9,8 @@ In an emergency, when a private part may have leaked, nothing of that is waited 
 signs at once, and every other one, present or next, has retired. What they have signed is refused
 from then on; refresh tokens are sealed with another secret, so nobody is signed out.
 
-The database holds the private parts sealed (AES-256-GCM, the kid as associated data) under a key
-derived from the root secret. They are opened and parsed when they are loaded, never for a token.
+The database holds the private parts sealed (`limen.sealing`), each under its kid. They are opened
+and parsed when they are loaded, never for a token.
 """
 
 import asyncio
@@ -18,8 +18,6 @@ import json
 import secrets
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc import jwk
 from joserfc.jwk import ECKey, Key, KeyParameters, OctKey, OKPKey, RSAKey
 from sqlalchemy import Row, insert, select, update
@@ -29,9 +27,10 @@ from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import signing_keys
 from limen.errors import ConfigurationError
-from limen.events import Events, KeyCreated
+from limen.events import KeyCreated
 from limen.key_ring import SigningKey
 from limen.revocation import RevocationLog
+from limen.sealing import Seal
 from limen.secret import RootSecret
 from limen.verify.verifier import MAX_LIFETIME_SECONDS
 
@@ -62,14 +61,12 @@ class SigningKeys:
         *,
         algorithm: str,
         clock: Clock,
-        events: Events,
     ) -> None:
         self._database = database
         self._log = log
-        self._seals = [AESGCM(key) for key in secret.derive_all("signing keys")]
+        self._seal = Seal(secret.derive_all("signing keys"))
         self._algorithm = algorithm
         self._clock = clock
-        self._events = events
 
     async def open(self, *, to_serve: bool = True) -> list[SigningKey]:
         """Load the keys, after making one if there is none.
@@ -123,7 +120,7 @@ class SigningKeys:
             await self._retire(change.connection, made, at_once=at_once)
             await change.connection.execute(insert(signing_keys).values(self._row(made)))
             await change.announce_keys()
-        self._events.emit(KeyCreated(made.kid, made.algorithm))
+            change.happened(KeyCreated(made.kid, made.algorithm))
         return made
 
     def _serves(self, key: SigningKey) -> bool:
@@ -153,7 +150,7 @@ class SigningKeys:
                     await connection.execute(
                         update(signing_keys)
                         .where(signing_keys.c.kid == key.kid)
-                        .values(sealed=self._seal(key))
+                        .values(sealed=self._sealed(key))
                     )
 
     async def _read(self) -> list[tuple[SigningKey, bool]]:
@@ -168,32 +165,28 @@ class SigningKeys:
         return {
             "kid": key.kid,
             "algorithm": key.algorithm,
-            "sealed": self._seal(key),
+            "sealed": self._sealed(key),
             "created_at": key.created_at,
             "signs_from": key.signs_from,
             "retires_at": key.retires_at,
         }
 
-    def _seal(self, key: SigningKey) -> bytes:
-        nonce = secrets.token_bytes(12)
+    def _sealed(self, key: SigningKey) -> bytes:
         private = json.dumps(key.key.as_dict(private=True)).encode()
-        return nonce + self._seals[0].encrypt(nonce, private, key.kid.encode())
+        return self._seal.seal(private, key.kid)
 
     def _opened(self, row: Row[Any]) -> tuple[SigningKey, bool]:
         """Return the key of a row, and whether an older root secret had sealed it."""
-        for age, seal in enumerate(self._seals):
-            try:
-                private = seal.decrypt(row.sealed[:12], row.sealed[12:], row.kid.encode())
-            except InvalidTag:
-                continue
-            key = jwk.import_key(json.loads(private))
-            times = (row.created_at, row.signs_from, row.retires_at)
-            return SigningKey(row.kid, row.algorithm, key, *times), age > 0
-        raise ConfigurationError(
-            "LIMEN_SECRET",
-            "this secret does not open the signing keys in the database",
-            "the secret that the database was created with, after the new one: NEW,OLD",
-        )
+        opened = self._seal.open(row.sealed, row.kid)
+        if opened is None:
+            raise ConfigurationError(
+                "LIMEN_SECRET",
+                "this secret does not open the signing keys in the database",
+                "the secret that the database was created with, after the new one: NEW,OLD",
+            )
+        key = jwk.import_key(json.loads(opened.content))
+        times = (row.created_at, row.signs_from, row.retires_at)
+        return SigningKey(row.kid, row.algorithm, key, *times), opened.is_stale
 
 
 def _generate(algorithm: str) -> Key:

@@ -27,6 +27,7 @@ from limen.errors import Busy, InvalidCredentials, LimenError, TooManyAttempts
 from limen.events import Events, PasswordUpgraded, SignIn, SignInOutcome
 from limen.passwords import Passwords, Verdict
 from limen.rate_limits import Attempt, Bucket, Policy, RateLimits
+from limen.revocation import RevocationLog
 from limen.sessions import Session, Sessions
 from limen.tokens import TokenPair, Tokens
 
@@ -63,6 +64,7 @@ class Login:
         self,
         *,
         database: Database,
+        log: RevocationLog,
         accounts: Accounts,
         sessions: Sessions,
         passwords: Passwords,
@@ -73,6 +75,7 @@ class Login:
         events: Events,
     ) -> None:
         self._database = database
+        self._log = log
         self._accounts = accounts
         self._sessions = sessions
         self._passwords = passwords
@@ -93,7 +96,7 @@ class Login:
         """
         try:
             return await self._sign_in(email, password, client)
-        except (InvalidCredentials, TooManyAttempts, Busy) as refusal:
+        except (TooManyAttempts, Busy) as refusal:  # nothing was looked at: nothing to record
             self._events.emit(SignIn(_OUTCOMES[type(refusal)]))
             raise
 
@@ -104,11 +107,11 @@ class Login:
         async with self._limits.attempt(*self._buckets(email_key, device, client)) as attempt:
             account = await self._accounts.find(email)
             verdict = await self._verify(account, email_key, password, attempt)
-            if account is None or not verdict.matches:
+            session = account and verdict.matches and await self._start(account, verdict, attempt)
+            if not session:
+                await self._count_failure(email_key, account)
                 raise InvalidCredentials
-            session = await self._start(account, verdict, attempt)
         tokens = self._tokens.issue(session.grant, session.generation)
-        self._events.emit(SignIn("success", account.user_id, session.grant.sid))
         return SignedIn(tokens, None if device else self._devices.issue(email_key))
 
     def _buckets(self, email_key: str, device: str | None, client: Client) -> tuple[Bucket, Bucket]:
@@ -134,19 +137,35 @@ class Login:
                 await self._limits.give_back(connection, attempt)
             raise
 
-    async def _start(self, account: Account, verdict: Verdict, attempt: Attempt) -> Session:
-        async with self._database.write() as connection:
+    async def _start(self, account: Account, verdict: Verdict, attempt: Attempt) -> Session | None:
+        """Start the session, unless the account was disabled or changed meanwhile."""
+        async with self._log.change() as change:
             session = await self._sessions.start(
-                connection, user_id=account.user_id, cv=account.cv, scope=account.scope
+                change.connection,
+                user_id=account.user_id,
+                cv=account.cv,
+                scope=account.scope,
+                roles=account.roles,
             )
             if session is None:
-                raise InvalidCredentials  # disabled, or given another password, meanwhile
-            await self._limits.give_back(connection, attempt)
+                return None
+            await self._limits.give_back(change.connection, attempt)
+            change.happened(SignIn("success", account.user_id, session.grant.sid))
             if verdict.upgraded:
-                await self._store(connection, account, verdict.upgraded)
-        if verdict.upgraded:
-            self._events.emit(PasswordUpgraded(account.user_id, "argon2id"))
+                await self._store(change.connection, account, verdict.upgraded)
+                change.happened(PasswordUpgraded(account.user_id, "argon2id"))
         return session
+
+    async def _count_failure(self, email_key: str, account: Account | None) -> None:
+        """Remember the failure; where there is no such account, the same is asked and written."""
+        failed = (
+            update(accounts)
+            .where(accounts.c.email_key == email_key)
+            .values(failures=accounts.c.failures + 1)
+        )
+        async with self._log.change() as change:
+            await change.connection.execute(failed)
+            change.happened(SignIn("invalid_credentials", account.user_id if account else None))
 
     async def _store(
         self, connection: AsyncConnection, account: Account, password_hash: str
@@ -159,7 +178,6 @@ class Login:
 
 
 _OUTCOMES: dict[type[LimenError], SignInOutcome] = {
-    InvalidCredentials: "invalid_credentials",
     TooManyAttempts: "too_many_attempts",
     Busy: "busy",
 }

@@ -9,13 +9,15 @@ again. Everything that decides which values are good is in `parse`.
     limit       5 per 15m               Limit
     choice      json                    one of some words
     switch      on, off                 a boolean
-    and for one option each: a directory, a database, an issuer, networks, a cost, secrets
+    and for one option each: a database, an issuer, networks, a cost, secrets, a mail server, a
+    mailbox; directories for some
 """
 
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -32,6 +34,7 @@ _LIMIT = re.compile(r"([0-9]{1,9}) per ([0-9dhms]+)")
 _ARGON2 = re.compile(r"argon2id:m=([0-9]{1,9}),t=([0-9]{1,9}),p=([0-9]{1,9})")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _URL = re.compile(r"[!-~]+")
+_MAILBOX = re.compile(r"[!-~]+@[A-Za-z0-9.-]+")
 
 # The equivalent choices of OWASP's password storage cheat sheet, memory in KiB and passes: a cost
 # must reach one of them in both.
@@ -117,6 +120,15 @@ def choice(*words: T, synonyms: dict[str, T] | None = None) -> Kind[T]:
         return known[text.lower()]
 
     return Kind(parse)
+
+
+def optional(kind: Kind[T]) -> Kind[T | None]:
+    """Return a kind of the same values, and of none at all, which is written as nothing."""
+
+    def write(value: T | None) -> str:
+        return "" if value is None else kind.write(value)
+
+    return Kind(lambda text: kind.parse(text) if text else None, write)
 
 
 def label(pattern: str, rule: str) -> Kind[str]:
@@ -280,6 +292,41 @@ def _is_text(value: object) -> str:
     return value
 
 
+def _parse_smtp(text: str) -> str:
+    """Return the URL of a mail server; its parts are read by `limen.smtp`."""
+    rule = "must be smtp://USER:PASSWORD@HOST:PORT or smtps://..., without path, query and fragment"
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+        address = ip_address(host) if "[" in text else None
+    except ValueError:
+        raise ValueError(rule) from None
+    if not _URL.fullmatch(text) or url.scheme not in {"smtp", "smtps"} or port == 0:
+        raise ValueError(rule)
+    if url.path.rstrip("/") or url.query or url.fragment:
+        raise ValueError(rule)
+    if not (address or _HOST.fullmatch(host)) or (url.username is None) != (url.password is None):
+        raise ValueError(rule)
+    return text.rstrip("/")
+
+
+def _parse_mailbox(text: str) -> str:
+    """Return "Name <name@example.com>" or an address alone, as it stands in From."""
+    name, address = parseaddr(text)
+    if (
+        not text.isprintable()
+        or not _MAILBOX.fullmatch(address)
+        or formatted(name, address) != text
+    ):
+        raise ValueError("must be an address, or a name and an address in <angle brackets>")
+    return text
+
+
+def formatted(name: str, address: str) -> str:
+    """Return the one form that a mailbox is written in."""
+    return f"{name} <{address}>" if name else address
+
+
 def _joined(values: tuple[object, ...]) -> str:
     return ",".join(str(value) for value in values)
 
@@ -295,3 +342,5 @@ ISSUER = Kind(_parse_issuer, _is_text)
 NETWORKS = Kind(_parse_networks, _joined)
 COST = Kind(_parse_cost)
 SECRETS = Kind(_parse_secrets, lambda values: ",".join(values or ()))
+SMTP = Kind(_parse_smtp, _is_text)
+MAILBOX = Kind(_parse_mailbox, _is_text)

@@ -127,6 +127,7 @@ def _statement() -> ReturningUpdate[Any]:
             row.rotated_at,
             row.abs_exp,
             select(accounts.c.scope).where(account).scalar_subquery().label("scope"),
+            select(accounts.c.roles).where(account).scalar_subquery().label("roles"),
         )
     )
 
@@ -165,6 +166,7 @@ class Refresh:
             row = decided.one_or_none()
             if row is not None and row.outcome == Outcome.REPLAY:
                 await change.revoke_session(row.sid)
+                change.happened(SessionEnded(row.sid, "replay", row.user_id))
         return self._answer(row, presented)
 
     def _open(self, token: str) -> Presented:
@@ -198,9 +200,8 @@ class Refresh:
         if row.outcome == Outcome.SUPERSEDED:
             raise RefreshSuperseded
         if row.outcome == Outcome.REPLAY:
-            self._events.emit(SessionEnded(row.sid, "replay"))
             raise InvalidRefreshToken
         return self._tokens.issue(
-            Grant(row.user_id, row.sid, row.cv, row.scope),
+            Grant(row.user_id, row.sid, row.cv, row.scope, row.roles),
             Generation(row.user_id, presented.fid, row.gen, row.rotated_at, row.abs_exp),
         )

@@ -25,7 +25,7 @@ perhaps without the settings of the server: their rows are kept for as long as a
 import asyncio
 import json
 from bisect import bisect_right
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from operator import attrgetter
@@ -37,6 +37,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import revocation_counter, revocations
+from limen.events import Event, Events, Recorder
 from limen.verify.elapsed import elapsed
 from limen.verify.revocations import Kind, Revocation, Revocations, subject_digest
 from limen.verify.verifier import MAX_LIFETIME_SECONDS
@@ -69,7 +70,11 @@ class Published(NamedTuple):
 
 
 class Change:
-    """A write transaction, with what it revokes; `now` and `longest` are in seconds."""
+    """A write transaction, with what it revokes and what happens in it.
+
+    `events` are recorded in the transaction, and told once it is committed; `afterwards` is called
+    then, too. `now` and `longest` are in seconds.
+    """
 
     def __init__(
         self, database: Database, connection: AsyncConnection, *, now: int, longest: int
@@ -77,8 +82,14 @@ class Change:
         self.connection = connection
         self._database = database
         self.revoked: list[Revocation] = []
+        self.events: list[Event] = []
+        self.afterwards: list[Callable[[], None]] = []
         self._now = now
         self._longest = longest
+
+    def happened(self, *events: Event) -> None:
+        """Say what has happened, if this is committed."""
+        self.events.extend(events)
 
     async def alone(self) -> None:
         """Make every other change wait from now on, as if its statements came after this one."""
@@ -110,17 +121,27 @@ class Change:
 class RevocationLog:
     """The log in the database, and this process's memory of it.
 
-    `longest` is the lifetime of an access token, in seconds. `began_anew` says that the last pull
-    may have found another log: whatever else was known of the database may be outdated too.
+    `longest` is the lifetime of an access token, in seconds. `recorders` write down what happens,
+    after everything else in the transaction. `began_anew` says that the last pull may have found
+    another log: whatever else was known of the database may be outdated too.
     """
 
     def __init__(
-        self, database: Database, memory: Revocations, *, longest: int, clock: Clock
+        self,
+        database: Database,
+        memory: Revocations,
+        *,
+        longest: int,
+        clock: Clock,
+        events: Events,
+        recorders: Sequence[Recorder] = (),
     ) -> None:
         self._database = database
         self._memory = memory
         self._longest = longest
         self._clock = clock
+        self._events = events
+        self._recorders = recorders
         self._pulling = asyncio.Lock()
         self._entries: list[Published] = []
         self._last: _Row | None = None
@@ -133,13 +154,19 @@ class RevocationLog:
         """Run a write transaction whose revocations hold here from the moment it is committed.
 
         Raises:
-            DatabaseUnavailable: Nothing was written, nothing is revoked.
+            DatabaseUnavailable: Nothing was written, nothing is revoked, nothing has happened.
         """
         now = self._clock() // SECOND
         async with self._database.write() as connection:
             change = Change(self._database, connection, now=now, longest=self._longest)
             yield change
+            for record in self._recorders:
+                await record(connection, change.events)
         self._memory.apply(change.revoked)
+        for event in change.events:
+            self._events.emit(event)
+        for step in change.afterwards:
+            step()
 
     async def pull(self) -> list[Revocation]:
         """Read what is newer than the last pull, by whichever process, and obey it.

@@ -8,15 +8,18 @@ changes nothing.
 """
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, insert, literal, select, update
+from sqlalchemy import ColumnElement, and_, insert, literal, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
+from limen import origin
+from limen.clients import device_name
 from limen.clock import SECOND, Clock
 from limen.database.schema import accounts, sessions
-from limen.events import EndReason, Events, SessionEnded
+from limen.events import EndReason, SessionEnded
 from limen.revocation import Change, RevocationLog
 from limen.tokens import Generation, Grant, digest
 
@@ -35,21 +38,20 @@ class Session:
 class Sessions:
     """Starts and ends sessions. `lifetime` is the absolute one, in seconds."""
 
-    def __init__(self, log: RevocationLog, *, lifetime: int, clock: Clock, events: Events) -> None:
+    def __init__(self, log: RevocationLog, *, lifetime: int, clock: Clock) -> None:
         self._log = log
         self._lifetime = lifetime * SECOND
         self._clock = clock
-        self._events = events
 
     async def start(
-        self, connection: AsyncConnection, *, user_id: str, cv: int, scope: str
+        self, connection: AsyncConnection, *, user_id: str, cv: int, scope: str, roles: str = ""
     ) -> Session | None:
         """Start a session, or return None if the account was disabled or changed meanwhile.
 
         The account was read before its password was verified, which takes a while: the row is
         written only if its credential version is still the one that was read.
         """
-        now = self._clock()
+        now, where = self._clock(), origin.present()
         fid, sid = secrets.token_urlsafe(FID_BYTES), secrets.token_hex(16)
         generation = Generation(user_id, fid, 0, rotated_at=now, abs_exp=now + self._lifetime)
         row = {
@@ -64,6 +66,8 @@ class Sessions:
             "created_at": now,
             "abs_exp": generation.abs_exp,
             "outcome": 0,
+            "device": device_name(where.agent),
+            "address": where.address,
         }
         still_so = select(
             *(literal(value, sessions.c[name].type) for name, value in row.items())
@@ -73,7 +77,7 @@ class Sessions:
         starting = insert(sessions).from_select([*row], still_so).returning(sessions.c.sid)
         if (await connection.execute(starting)).one_or_none() is None:
             return None
-        return Session(Grant(user_id, sid, cv, scope), generation)
+        return Session(Grant(user_id, sid, cv, scope, roles), generation)
 
     async def end_by_fid(self, fid: str, reason: EndReason) -> None:
         """End the session that a refresh token names.
@@ -91,38 +95,60 @@ class Sessions:
         """
         await self._end(sessions.c.sid == sid, reason)
 
-    async def void(self, change: Change, user_id: str, reason: EndReason) -> Sequence[str]:
+    async def void(
+        self, change: Change, user_id: str, reason: EndReason, *, keep: str | None = None
+    ) -> None:
         """Void all that was handed out to an account, by raising its credential version.
 
         Its sessions end and its access tokens are refused, also those of a sign-in that is on
-        its way with the version read before. Return the sids, to be reported once committed.
+        its way with the version read before. The session with the sid `keep` goes on: its access
+        tokens are refused too, but it can be refreshed.
         """
+        cv = await self._raise(change, user_id)
+        kept = sessions.c.sid == keep
+        if keep is not None:
+            staying = update(sessions).where(kept, sessions.c.ended_at.is_(None))
+            await change.connection.execute(staying.values(cv=cv))
+        others = (
+            sessions.c.user_id == user_id
+            if keep is None
+            else and_(sessions.c.user_id == user_id, not_(kept))
+        )
+        ended = await change.connection.execute(self._ending(others, reason))
+        change.happened(*(SessionEnded(row.sid, reason, user_id) for row in ended))
+
+    async def renew(self, change: Change, user_id: str) -> None:
+        """Void the access tokens of an account, whose sessions go on with what it may do now."""
+        cv = await self._raise(change, user_id)
+        living = update(sessions).where(
+            sessions.c.user_id == user_id, sessions.c.ended_at.is_(None)
+        )
+        await change.connection.execute(living.values(cv=cv))
+
+    async def _raise(self, change: Change, user_id: str) -> int:
         raised = await change.connection.execute(
             update(accounts)
             .where(accounts.c.user_id == user_id)
             .values(cv=accounts.c.cv + 1)
             .returning(accounts.c.cv)
         )
-        ended = await change.connection.execute(
-            update(sessions)
-            .where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None))
-            .values(ended_at=self._clock(), end_reason=reason)
-            .returning(sessions.c.sid)
-        )
-        sids: Sequence[str] = ended.scalars().all()
-        await change.revoke_account(user_id, below=raised.scalar_one())
-        return sids
+        cv: int = raised.scalar_one()
+        await change.revoke_account(user_id, below=cv)
+        return cv
 
-    async def _end(self, which: ColumnElement[bool], reason: EndReason) -> None:
-        ending = (
+    async def _end(self, which: ColumnElement[bool], reason: EndReason) -> bool:
+        async with self._log.change() as change:
+            ended = await change.connection.execute(self._ending(which, reason))
+            row = ended.one_or_none()
+            if row is not None:
+                await change.revoke_session(row.sid)
+                change.happened(SessionEnded(row.sid, reason, row.user_id))
+        return row is not None
+
+    def _ending(self, which: ColumnElement[bool], reason: EndReason) -> ReturningUpdate[Any]:
+        return (
             update(sessions)
             .where(which, sessions.c.ended_at.is_(None))
             .values(ended_at=self._clock(), end_reason=reason)
-            .returning(sessions.c.sid)
+            .returning(sessions.c.sid, sessions.c.user_id)
         )
-        async with self._log.change() as change:
-            sid = (await change.connection.execute(ending)).scalar_one_or_none()
-            if sid is not None:
-                await change.revoke_session(sid)
-        if sid is not None:
-            self._events.emit(SessionEnded(sid, reason))

@@ -31,8 +31,10 @@ from limen.option_kinds import (
     DATABASE,
     DIRECTORY,
     ISSUER,
+    MAILBOX,
     NETWORKS,
     SECRETS,
+    SMTP,
     SWITCH,
     Argon2Cost,
     Kind,
@@ -44,6 +46,7 @@ from limen.option_kinds import (
     duration,
     label,
     limit,
+    optional,
 )
 from limen.secret import HOW_TO_MAKE_ONE
 
@@ -164,10 +167,67 @@ class Settings:
     register_address_limit: Limit = _option(
         limit(1000), "100 per 15m", "New accounts from one address: a class of pupils, not a flood."
     )
-    registration: Literal["open", "closed"] = _option(
-        choice("open", "closed"),
+    registration: Literal["open", "invite", "closed"] = _option(
+        choice("open", "invite", "closed"),
         "open",
-        "Whether anybody may make an account. Closed, only `limen users create` does.",
+        "Who may make an account: anybody, whom `limen users invite` has invited, or nobody but "
+        "`limen users create`.",
+    )
+    unverified_sign_in: Literal["allow", "refuse"] = _option(
+        choice("allow", "refuse"),
+        "allow",
+        "Whether an account may sign in before its address was verified. Allowed, tokens and `me` "
+        "say that it was not.",
+    )
+    special_email_domains: bool = _option(
+        SWITCH,
+        "off",
+        "Admit addresses that public mail never reaches, such as `ada@localhost` and "
+        "`ada@intranet.test`: for development and intranets.",
+    )
+    smtp_url: str | None = _option(
+        optional(SMTP),
+        "",
+        "The mail server. `smtp` uses STARTTLS, which it requires unless the server is on this "
+        "machine; `smtps` uses TLS at once. Without one, mail is kept for `/dev/inbox`, and "
+        "registering says if an address is taken.",
+        works="smtp://limen:PASSWORD@mail.example.com:587",
+        file=True,
+    )
+    mail_from: str = _option(
+        MAILBOX,
+        "limen <limen@localhost>",
+        "Whom mail comes from.",
+        works="Example <no-reply@example.com>",
+    )
+    mail_templates: Path | None = _option(
+        optional(DIRECTORY),
+        "",
+        "A directory with templates of your own; those that it lacks are limen's.",
+        works="/etc/limen/mail",
+    )
+    mail_limit: Limit = _option(
+        limit(100),
+        "5 per 1h",
+        "Mails that strangers can cause to one mailbox: enough for a lost one, no bombardment.",
+    )
+    mail_address_limit: Limit = _option(
+        limit(1000), "50 per 1h", "Mails that one address can cause, whoever gets them."
+    )
+    code_limit: Limit = _option(
+        limit(100), "5 per 15m", "Wrong codes for one account: six digits have a million values."
+    )
+    reset_code_lifetime: int = _option(
+        duration("5m", "24h"), "1h", "How long a code to set a forgotten password is good."
+    )
+    verify_code_lifetime: int = _option(
+        duration("5m", "30d"), "24h", "How long a code to verify an address is good."
+    )
+    invitation_lifetime: int = _option(
+        duration("1h", "90d"), "7d", "How long an invitation is good."
+    )
+    audit_retention: int = _option(
+        duration("1d", "3650d"), "400d", "How long the audit trail goes back: a year and a month."
     )
     signing_algorithm: Literal["RS256", "ES256", "Ed25519", "HS256"] = _option(
         choice("RS256", "ES256", "Ed25519", "HS256", synonyms={"eddsa": "Ed25519"}),
@@ -262,6 +322,8 @@ class Settings:
             return f"hidden ({len(secrets)})" if secrets else "a file in the data directory"
         if row.name == "database_url":
             return without_password(self.database_url)
+        if row.name == "smtp_url" and self.smtp_url:
+            return without_password(self.smtp_url)
         return _text(row, getattr(self, row.name))
 
     def _source(self, row: Field[Any]) -> Literal["environment", "program", "default"]:

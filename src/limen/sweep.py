@@ -34,7 +34,15 @@ from sqlalchemy import ColumnElement, Table, delete, extract, func, or_, select,
 
 from limen.clock import SECOND, Clock, system_clock
 from limen.database.engine import Database
-from limen.database.schema import rate_limits, revocations, sessions, signing_keys, sweeps
+from limen.database.schema import (
+    codes,
+    outbox,
+    rate_limits,
+    revocations,
+    sessions,
+    signing_keys,
+    sweeps,
+)
 from limen.events import Events, Swept
 
 BATCH = 500
@@ -46,6 +54,9 @@ LEASE = 150 * SECOND
 
 # An ended session is kept for a day, so that its end can be explained.
 KEPT_AFTER_END = 86400 * SECOND
+
+# What became of a letter is asked about for so long.
+KEPT_AFTER_DELIVERY = 7 * 86400 * SECOND
 
 _log = logging.getLogger(__name__)
 
@@ -131,6 +142,8 @@ class Sweep:
             revocations: (revocations.c.expires_at * SECOND,),
             rate_limits: (rate_limits.c.expires_at,),
             signing_keys: (signing_keys.c.retires_at,),
+            codes: (codes.c.expires_at,),
+            outbox: (outbox.c.finished_at + KEPT_AFTER_DELIVERY,),
         }[table]
 
     def _gone(self, table: Table) -> ColumnElement[bool]:
@@ -210,4 +223,6 @@ class Sweep:
             await connection.execute(ours.values(walked_to=walked_to, held_at=self._clock()))
 
 
-_SWEPT = {table.name: table for table in (sessions, revocations, rate_limits, signing_keys)}
+_SWEPT = {
+    table.name: table for table in (sessions, revocations, rate_limits, signing_keys, codes, outbox)
+}

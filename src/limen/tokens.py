@@ -16,7 +16,9 @@ import base64
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from joserfc import jws
 from joserfc.jwk import OctKey
@@ -35,12 +37,17 @@ REFRESH_TYPE = "rt+jwt"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What an access token says of its holder; `scope` is a space-separated list."""
+    """What an access token says of its holder; `scope` and `roles` are words with spaces between.
+
+    `custom` are claims of the application's own.
+    """
 
     user_id: str
     sid: str
     cv: int
     scope: str
+    roles: str = ""
+    custom: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +164,7 @@ class Tokens:
             "type": "access",
             "cv": grant.cv,
             "scope": grant.scope,
+            **({"roles": grant.roles.split(" ")} if grant.roles else {}),
         }
         return _signed(ACCESS_TYPE, self._ring.signing, claims)
 

@@ -23,7 +23,6 @@ import httpx2
 from limen.accounts import Accounts
 from limen.clock import system_clock
 from limen.errors import DatabaseUnavailable
-from limen.events import Events
 from limen.features import Features
 
 SECONDS = 60  # for anything that a worker does, on the busiest machine
@@ -121,10 +120,9 @@ class AtTheWorkers(Accounts):
         super().__init__(
             features.database,
             features.log,
-            features.sessions,
+            features.changes,
             features.passwords,
             clock=system_clock,
-            events=Events(),
         )
         self._url = url
         self._http = http

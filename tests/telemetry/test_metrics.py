@@ -51,7 +51,10 @@ def test_the_series_are_there_at_zero_from_the_start() -> None:
             {'limen_refreshes_total{outcome="replayed"}', "limen_replays_total"},
         ),
         (events.LimitHit("login"), {'limen_limits_hit_total{limit="login"}'}),
-        (events.SessionEnded("s1", "logout"), {'limen_sessions_ended_total{reason="logout"}'}),
+        (
+            events.SessionEnded("s1", "logout", "u1"),
+            {'limen_sessions_ended_total{reason="logout"}'},
+        ),
         (events.Registered("u1"), {"limen_registrations_total"}),
         (events.HashingRefused(), {"limen_password_queue_refused_total"}),
         (

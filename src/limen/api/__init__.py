@@ -5,11 +5,12 @@ so closes a route, nothing opens one by accident.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, params
 from starlette.types import Lifespan
 
+from limen import origin
 from limen.api import (
     introspect,
     jwks,
@@ -27,6 +28,7 @@ from limen.api import (
 from limen.api.requests import LimenRoute
 from limen.api.wiring import Wiring
 from limen.telemetry.metrics import Metrics
+from limen.verify.claims import Claims
 
 PREFIX = "/api/v1/auth"
 
@@ -80,7 +82,12 @@ def operations_routes(limen: Wiring, metrics: Metrics | None) -> APIRouter:
 
 
 def _guarded(limen: Wiring) -> type[LimenRoute]:
+    async def identified(user: Annotated[Claims, Depends(limen.current_user)]) -> None:
+        origin.identify(user.user_id)
+
     class GuardedRoute(LimenRoute):
+        origin_of = staticmethod(limen.origin_of)
+
         def __init__(
             self,
             path: str,
@@ -91,7 +98,7 @@ def _guarded(limen: Wiring) -> type[LimenRoute]:
             **options: Any,
         ) -> None:
             if (name or endpoint.__name__) not in OPEN | OPEN_OPERATIONS:
-                dependencies = [*(dependencies or ()), Depends(limen.current_user)]
+                dependencies = [*(dependencies or ()), Depends(identified)]
             self.speaks_oauth = (name or endpoint.__name__) in OAUTH
             super().__init__(path, endpoint, name=name, dependencies=dependencies, **options)
 

@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Request
 from limen.clients import ClientAddresses
 from limen.errors import InvalidRequest
 from limen.login import Client
+from limen.origin import Origin
 
 DEVICE_COOKIE = "limen_device"
 DEVICE_HEADER = "Limen-Device"
@@ -24,11 +25,25 @@ def client_of(addresses: ClientAddresses) -> Callable[[Request], Awaitable[Clien
     """Return the dependency that tells who is calling."""
 
     async def client(request: Request) -> Client:
-        peer = request.client.host if request.client else None
         device = request.headers.get(DEVICE_HEADER) or request.cookies.get(DEVICE_COOKIE)
-        return Client(addresses.address(peer, request.headers.raw), device)
+        return Client(_address(addresses, request), device)
 
     return client
+
+
+def origin_of(addresses: ClientAddresses) -> Callable[[Request], Origin]:
+    """Return what tells where a request comes from; whose it is, its token says later."""
+
+    def origin(request: Request) -> Origin:
+        agent = request.headers.get("user-agent")
+        return Origin("anonymous", address=_address(addresses, request), agent=agent)
+
+    return origin
+
+
+def _address(addresses: ClientAddresses, request: Request) -> str:
+    peer = request.client.host if request.client else None
+    return addresses.address(peer, request.headers.raw)
 
 
 async def retry_key(

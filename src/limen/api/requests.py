@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from limen.api.problems import as_oauth, problem_for, problem_for_status
 from limen.errors import BodyTooLarge, BodyTooSlow, InvalidRequest, LimenError
+from limen.origin import Origin, coming_from
 from limen.verify.fastapi import Refused, problem_response
 from limen.verify.problems import Problem
 from limen.verify.strict_json import StrictJSONError, loads
@@ -63,9 +64,13 @@ class StrictRequest(Request):
 
 
 class LimenRoute(APIRoute):
-    """A route of limen's own; `speaks_oauth` if an OAuth RFC says how its refusals look."""
+    """A route of limen's own; `speaks_oauth` if an OAuth RFC says how its refusals look.
+
+    `origin_of` tells where a request comes from, for whatever it changes.
+    """
 
     speaks_oauth = False
+    origin_of: Callable[[Request], Origin]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -74,7 +79,8 @@ class LimenRoute(APIRoute):
             strict = StrictRequest(request.scope, request.receive)
             try:
                 await strict.read()
-                response = await handle(strict)
+                with coming_from(type(self).origin_of(strict)):
+                    response = await handle(strict)
             except _REFUSALS as refusal:
                 problem = _problem(refusal)
                 return problem_response(as_oauth(problem) if self.speaks_oauth else problem)

@@ -11,10 +11,11 @@ from typing import Any
 from fastapi import Request
 
 from limen.api.bodies import ProblemReply
-from limen.api.callers import client_of
+from limen.api.callers import client_of, origin_of
 from limen.clients import ClientAddresses
 from limen.features import Features, Memory
 from limen.login import Client
+from limen.origin import Origin
 from limen.settings import Settings
 from limen.verify.fastapi import CurrentUser
 from limen.verify.problems import MEDIA_TYPE
@@ -46,9 +47,9 @@ class Wiring:
         self.current_user = current_user
         self.issuer = settings.public_url
         self.is_https = settings.public_url.startswith("https://")
-        self.client: Callable[[Request], Awaitable[Client]] = client_of(
-            ClientAddresses(settings.trusted_proxies)
-        )
+        addresses = ClientAddresses(settings.trusted_proxies)
+        self.client: Callable[[Request], Awaitable[Client]] = client_of(addresses)
+        self.origin_of: Callable[[Request], Origin] = origin_of(addresses)
         self._features = features
 
     @property

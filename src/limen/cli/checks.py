@@ -178,14 +178,11 @@ async def _schema(database: Database) -> Check:
 
 async def _keys(database: Database, settings: Settings, secret: RootSecret) -> Check:
     lifetime = settings.access_token_lifetime
-    log = RevocationLog(database, Revocations(), longest=lifetime, clock=system_clock)
+    log = RevocationLog(
+        database, Revocations(), longest=lifetime, clock=system_clock, events=Events()
+    )
     stored = SigningKeys(
-        database,
-        log,
-        secret,
-        algorithm=settings.signing_algorithm,
-        clock=system_clock,
-        events=Events(),
+        database, log, secret, algorithm=settings.signing_algorithm, clock=system_clock
     )
     try:
         keys = await stored.load()

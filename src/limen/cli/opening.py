@@ -13,6 +13,7 @@ from limen.clock import system_clock
 from limen.database.address import sqlite_path
 from limen.errors import ConfigurationError
 from limen.events import Events
+from limen.origin import Origin, coming_from
 from limen.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,4 +62,5 @@ async def _with_features(settings: Settings, work: Callable[["Features"], Awaita
     memory = Memory.of(settings, system_clock)
     opening = opened(settings, memory, clock=system_clock, events=Events(), to_serve=False)
     async with opening as features:
-        return await work(features)
+        with coming_from(Origin("operator")):
+            return await work(features)

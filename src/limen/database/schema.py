@@ -10,6 +10,7 @@
     codes          what was sent by mail to prove a mailbox: one row a purpose, digests only
     outbox         what must leave the house: mail, webhooks, and requests that are worked off later
     audit          the trail: what happened, in order, each entry bound to the one before
+    audit_pending  what has just happened, and is bound into the trail within about a second
     audit_head     where the trail ends
     webhooks       who is told of what happens
 
@@ -17,6 +18,8 @@ All times are whole microseconds since the Unix epoch, but for `revocations.expi
 compared with the `exp` of tokens and counts seconds like them. Constraints are named, so that
 later migrations can change them on every database.
 """
+
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -191,26 +194,41 @@ outbox = Table(
     postgresql_with=_RATE_LIMITS,
 )
 
+
+def _entry() -> tuple[Column[Any], ...]:
+    return (
+        Column("at", BigInteger, nullable=False),
+        Column("kind", String(32), nullable=False),
+        Column("outcome", String(32), nullable=False),
+        Column("user_id", String(32)),
+        Column("sid", String(32)),
+        Column("actor", String(64), nullable=False),
+        Column("detail", String, nullable=False),
+        Column("personal", String),
+        Column("commitment", String(43), nullable=False),
+    )
+
+
+audit_pending = Table(
+    "audit_pending",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    *_entry(),
+    postgresql_with=_UPDATED,
+)
+
 audit = Table(
     "audit",
     metadata,
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("at", BigInteger, nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("outcome", String(32), nullable=False),
-    Column("user_id", String(32)),
-    Column("sid", String(32)),
-    Column("actor", String(64), nullable=False),
-    Column("detail", String, nullable=False),
-    Column("personal", String),
-    Column("commitment", String(43), nullable=False),
+    *_entry(),
     Column("mac", String(43), nullable=False),
     Index(None, "user_id", "seq"),
     Index(None, "kind", "seq"),
     Index(None, "at"),
 )
 
-# One row, which an append holds until it commits: the order of `seq` is the order of the commits.
+# One row, which whoever binds entries into the trail holds until he commits.
 audit_head = Table(
     "audit_head",
     metadata,

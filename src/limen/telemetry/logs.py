@@ -29,6 +29,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from limen.events import (
     AccountChanged,
+    CodeIssued,
+    CodeRefused,
     DatabaseFailed,
     Event,
     HashingRefused,
@@ -36,6 +38,7 @@ from limen.events import (
     LimitHit,
     PasswordHashed,
     PasswordUpgraded,
+    Posted,
     Refreshed,
     Registered,
     SessionEnded,
@@ -92,6 +95,9 @@ LINES: Final[Mapping[type[Event], tuple[int, str] | None]] = {
     Refreshed: (logging.INFO, "refresh"),
     SessionEnded: (logging.INFO, "session ended"),
     AccountChanged: (logging.INFO, "account changed"),
+    CodeIssued: (logging.INFO, "code issued"),
+    CodeRefused: (logging.INFO, "code refused"),
+    Posted: (logging.INFO, "outbox"),
     PasswordUpgraded: (logging.INFO, "password hash upgraded"),
     PasswordHashed: None,
     HashingRefused: (logging.WARNING, "hashing queue full"),

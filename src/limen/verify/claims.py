@@ -21,6 +21,7 @@ class Claims:
 
     `user_id`, `sid` (the session) and `jti` (this token) are opaque. `cv` is the account's
     credential version when the token was issued. Times are in whole seconds since the Unix epoch.
+    `roles` are those of RFC 9068, section 2.2.3.1.
     """
 
     user_id: str
@@ -33,6 +34,7 @@ class Claims:
     expires_at: int
     cv: int
     scopes: frozenset[str]
+    roles: frozenset[str] = frozenset()
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, object]) -> Self:
@@ -58,6 +60,7 @@ class Claims:
             expires_at=_whole(payload, "exp"),
             cv=_whole(payload, "cv"),
             scopes=_scopes(payload),
+            roles=_roles(payload),
         )
 
 
@@ -88,3 +91,10 @@ def _scopes(payload: Mapping[str, object]) -> frozenset[str]:
     if not isinstance(value, str):
         raise InvalidToken("bad_claims")
     return frozenset(value.split(" ")) - {""}
+
+
+def _roles(payload: Mapping[str, object]) -> frozenset[str]:
+    value = payload.get("roles", [])
+    if not isinstance(value, list) or not all(isinstance(role, str) and role for role in value):
+        raise InvalidToken("bad_claims")
+    return frozenset(value)

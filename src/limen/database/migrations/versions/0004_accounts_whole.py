@@ -1,5 +1,7 @@
 """What accounts need for their whole life: codes, the outbox, the audit trail, webhooks."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -29,6 +31,7 @@ def upgrade() -> None:
             op.execute(
                 f"ALTER TABLE {table} SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02)"
             )
+        op.execute("ALTER TABLE audit_pending SET (autovacuum_vacuum_scale_factor = 0.02)")
 
 
 def _columns() -> None:
@@ -87,17 +90,15 @@ def _outbox() -> None:
 
 def _audit() -> None:
     op.create_table(
+        "audit_pending",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        *_entry(),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_pending")),
+    )
+    op.create_table(
         "audit",
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("outcome", sa.String(length=32), nullable=False),
-        sa.Column("user_id", sa.String(length=32), nullable=True),
-        sa.Column("sid", sa.String(length=32), nullable=True),
-        sa.Column("actor", sa.String(length=64), nullable=False),
-        sa.Column("detail", sa.String(), nullable=False),
-        sa.Column("personal", sa.String(), nullable=True),
-        sa.Column("commitment", sa.String(length=43), nullable=False),
+        *_entry(),
         sa.Column("mac", sa.String(length=43), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit")),
     )
@@ -113,3 +114,17 @@ def _audit() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_head")),
     )
     op.execute("INSERT INTO audit_head (id, seq, mac) VALUES (1, 0, '')")
+
+
+def _entry() -> "list[sa.Column[Any]]":
+    return [
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("outcome", sa.String(length=32), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=True),
+        sa.Column("sid", sa.String(length=32), nullable=True),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("detail", sa.String(), nullable=False),
+        sa.Column("personal", sa.String(), nullable=True),
+        sa.Column("commitment", sa.String(length=43), nullable=False),
+    ]
