@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from limen.clients import UNKNOWN, ClientAddresses, bucket
+from limen.clients import UNKNOWN, ClientAddresses, bucket, device_name
 
 PROXIES = ClientAddresses([ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48")])
 NEAREST = "10.0.0.1"
@@ -69,3 +69,50 @@ def test_the_name_of_the_header_may_be_written_in_any_case() -> None:
     headers = [(b"X-Forwarded-For", b"203.0.113.7"), (b"x-forwarded-for", b"10.0.0.2")]
 
     assert PROXIES.address(NEAREST, headers) == "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    ("agent", "device"),
+    [
+        (None, None),
+        ("", None),
+        (
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+                "Chrome/141.0.0.0 Safari/537.36 Edg/141.0.0.0"
+            ),
+            "Edge on Windows",
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+            "Firefox on Linux",
+        ),
+        (
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, "
+                "like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"
+            ),
+            "Safari on iPhone",
+        ),
+        (
+            (
+                "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) "
+                "Chrome/141.0.0.0 Mobile Safari/537.36"
+            ),
+            "Chrome on Android",
+        ),
+        ("curl/8.14.1", "curl"),
+        ("python-httpx2/2.16.2", "python-httpx2"),
+        ("\x1b[31m<script>", "an unknown program"),
+        ("x" * 10_000, "x" * 31),
+    ],
+)
+def test_a_device_is_called_what_a_person_calls_it(agent: str | None, device: str | None) -> None:
+    assert device_name(agent) == device
+
+
+def test_no_name_of_a_device_is_longer_than_its_column() -> None:
+    longest = device_name("x" * 40 + " Mac OS X")
+
+    assert longest is not None
+    assert len(longest) <= 64

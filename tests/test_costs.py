@@ -57,6 +57,11 @@ def counted(limen: Limen) -> Iterator[Cost]:
             event.remove(engine, "commit", commit)
 
 
+def added(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    """Return how many rows each table has got."""
+    return {name: after[name] - before[name] for name in after if after[name] != before[name]}
+
+
 @pytest.fixture
 async def door(limen: Limen) -> AsyncIterator[httpx2.AsyncClient]:
     """An application with one guarded route of its own."""
@@ -71,7 +76,9 @@ async def door(limen: Limen) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-async def test_a_sign_in_is_two_transactions_and_one_row(limen: Limen, ada: Person) -> None:
+async def test_a_sign_in_is_two_transactions_a_session_and_an_entry_in_the_trail(
+    limen: Limen, ada: Person
+) -> None:
     await ada.sign_in()
     before = await row_counts(limen)
     with counted(limen) as cost:
@@ -80,18 +87,23 @@ async def test_a_sign_in_is_two_transactions_and_one_row(limen: Limen, ada: Pers
 
     print(f"\na sign-in: {len(cost.statements)} statements, {cost.commits} commits")
     assert cost.commits <= 2
-    assert {name for name in after if after[name] != before[name]} == {"sessions"}
-    assert after["sessions"] == before["sessions"] + 1
-    assert len(cost.statements) <= 4, cost.statements
+    assert added(before, after) == {"sessions": 1, "audit": 1}
+    assert len(cost.statements) <= 5, cost.statements
 
 
-async def test_a_failed_sign_in_is_one_transaction(
-    limen: Limen, ada: Person, stranger: httpx2.AsyncClient
+@pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com"])
+async def test_a_failed_sign_in_is_two_transactions_and_an_entry_whoever_is_meant(
+    limen: Limen, ada: Person, stranger: httpx2.AsyncClient, email: str
 ) -> None:
+    before = await row_counts(limen)
     with counted(limen) as cost:
-        assert (await attempt(stranger, ada.email, "not the password")).status_code == 401
+        assert (await attempt(stranger, email, "not the password")).status_code == 401
 
-    assert cost.commits <= 1
+    assert (len(cost.statements), cost.commits) == (4, 2)
+    more = added(before, await row_counts(limen))
+    assert more.pop("rate_limits") <= 2
+    assert more == {"audit": 1}
+    assert ada.email == "ada@example.com"
 
 
 @pytest.mark.parametrize("key", [None, "retry-key-of-ada"], ids=["bare", "keyed"])
@@ -135,12 +147,14 @@ async def test_a_guarded_request_costs_nothing(
     assert (cost.statements, cost.commits) == ([], 0)
 
 
-async def test_a_logout_is_one_transaction_and_one_row(limen: Limen, ada: Person) -> None:
+async def test_a_logout_is_one_transaction_a_revocation_and_an_entry(
+    limen: Limen, ada: Person
+) -> None:
     before = await row_counts(limen)
     with counted(limen) as cost:
         assert (await ada.log_out()).status_code == 204
     after = await row_counts(limen)
 
     hints = isinstance(limen.features.database, PostgreSQL)
-    assert (len(cost.statements), cost.commits) == (3 + hints, 1)
-    assert after == before | {"revocations": before["revocations"] + 1}
+    assert (len(cost.statements), cost.commits) == (4 + hints, 1)
+    assert added(before, after) == {"revocations": 1, "audit": 1}

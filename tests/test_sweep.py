@@ -450,6 +450,8 @@ async def test_what_waits_is_counted_and_dated(
         "revocations": Waiting(2, (ended // SECOND + 1800 + MARGIN) * SECOND),
         "rate_limits": Waiting(2, ended + 900 * SECOND),
         "signing_keys": Waiting(0, None),
+        "codes": Waiting(0, None),
+        "outbox": Waiting(0, None),
     }
     clock.tick(6 * DAY)
     assert (await limen.features.sweep.waiting())["sessions"] == Waiting(1, ended + DAY * SECOND)

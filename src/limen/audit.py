@@ -35,6 +35,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen import events as what
 from limen import origin
+from limen.clients import device_name
 from limen.clock import Clock
 from limen.database.engine import Database
 from limen.database.schema import audit, audit_head, audit_pending
@@ -52,7 +53,6 @@ KINDS: Final[Mapping[type[what.Event], tuple[str, str | None]]] = {
     what.CodeRefused: ("code.refused", "purpose"),
     what.KeyCreated: ("key.created", None),
 }
-LONGEST_AGENT = 256
 
 SEALING_SECONDS = 1.0
 BATCH = 500
@@ -171,7 +171,7 @@ def commitment(personal: str) -> str:
 
 
 def _personal(where: origin.Origin) -> str:
-    known = {"address": where.address, "agent": (where.agent or "")[:LONGEST_AGENT] or None}
+    known = {"address": where.address, "device": device_name(where.agent)}
     told = {name: value for name, value in known.items() if value is not None}
     return json.dumps({**told, "salt": secrets.token_urlsafe(16)})
 

@@ -38,6 +38,6 @@ class Seal:
         for age, cipher in enumerate(self._ciphers):
             try:
                 return Opened(cipher.decrypt(nonce, content, name.encode()), age > 0)
-            except InvalidTag:
+            except (InvalidTag, ValueError):  # another key, or too short to be sealed
                 continue
         return None
