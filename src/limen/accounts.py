@@ -16,11 +16,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from limen import emails, events
+from limen import events
 from limen.account_changes import AccountChanges
 from limen.clock import Clock
 from limen.database.engine import Database
 from limen.database.schema import accounts
+from limen.emails import Email, Emails
 from limen.errors import AccountNotFound, EmailTaken, InvalidRequest
 from limen.events import Registered
 from limen.passwords import Passwords
@@ -45,6 +46,7 @@ class Account:
 
     user_id: str
     email: str = field(repr=False)
+    email_key: str = field(repr=False)
     password_hash: str = field(repr=False)
     cv: int
     scope: str
@@ -66,12 +68,14 @@ class Accounts:
         changes: AccountChanges,
         passwords: Passwords,
         *,
+        emails: Emails,
         clock: Clock,
     ) -> None:
         self._database = database
         self._log = log
         self._changes = changes
         self._passwords = passwords
+        self._emails = emails
         self._clock = clock
 
     async def create(self, email: str, password: str, *, scope: str = "") -> Account:
@@ -83,7 +87,7 @@ class Accounts:
             Busy: The hashing queue is full.
             DatabaseUnavailable: Nothing was created.
         """
-        address = emails.parse(email)
+        address = self._emails.parse(email)
         _check_scope(scope)
         self._passwords.check_policy(password, address.shown)
         return await self._insert(address, await self._passwords.hash(password), scope)
@@ -99,7 +103,7 @@ class Accounts:
         """
         _check_scope(scope)
         self._passwords.check_hash(password_hash)
-        return await self._insert(emails.parse(email), password_hash, scope)
+        return await self._insert(self._emails.parse(email), password_hash, scope)
 
     async def find(self, email: str) -> Account | None:
         """Return the account that any spelling of an address means.
@@ -107,7 +111,7 @@ class Accounts:
         Raises:
             DatabaseUnavailable: It cannot be looked up.
         """
-        return await self._one(accounts.c.email_key == emails.lookup_key(email))
+        return await self._one(accounts.c.email_key == self._emails.lookup_key(email))
 
     async def get(self, user_id: str) -> Account:
         """Return the account.
@@ -196,20 +200,20 @@ class Accounts:
         async with self._database.read() as connection:
             return (await connection.execute(query)).scalars().all()
 
-    async def _insert(self, address: emails.Email, password_hash: str, scope: str) -> Account:
+    async def _insert(self, address: Email, password_hash: str, scope: str) -> Account:
         account = Account(
             user_id=secrets.token_hex(16),
             email=address.shown,
+            email_key=address.key,
             password_hash=password_hash,
             cv=1,
             scope=scope,
             created_at=self._clock(),
             disabled_at=None,
         )
-        row = {**asdict(account), "email_key": address.key}
         try:
             async with self._log.change() as change:
-                await change.connection.execute(insert(accounts).values(row))
+                await change.connection.execute(insert(accounts).values(asdict(account)))
                 change.happened(Registered(account.user_id))
         except IntegrityError:
             raise EmailTaken from None

@@ -15,6 +15,7 @@ of digits a MAC under the root secret, as a million tries are nothing to whoever
 """
 
 import hmac
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ from limen.tokens import digest
 TOKEN_BYTES = 16
 DIGITS = 6
 MAX_TRIES = 5
+
+_DIGITS = re.compile(rf"[0-9]{{{DIGITS}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class Redeemed:
     user_id: str
     cv: int
     email: Email
+
+
+def is_digits(code: str) -> bool:
+    """Whether a code has the form of the digits; anything else can only be a token."""
+    return _DIGITS.fullmatch(code) is not None
 
 
 class Codes:
@@ -95,6 +103,13 @@ class Codes:
         await connection.execute(newer)
         return code
 
+    async def owner(self, purpose: Purpose, token: str) -> str | None:
+        """Return the user_id of whom a link belongs to. The code stays what it is."""
+        which = (codes.c.token_hash == digest(token), *self._living(purpose))
+        async with self._database.read() as connection:
+            found = await connection.execute(select(codes.c.user_id).where(*which))
+            return found.scalar_one_or_none()
+
     async def redeem_token(
         self, connection: AsyncConnection, purpose: Purpose, token: str
     ) -> Redeemed | None:
@@ -133,12 +148,15 @@ class Codes:
         self, connection: AsyncConnection, purpose: Purpose, *which: ColumnElement[bool]
     ) -> Redeemed | None:
         row = codes.c
-        version = select(accounts.c.cv).where(accounts.c.user_id == row.user_id).scalar_subquery()
-        living = (row.purpose == purpose, row.expires_at > self._clock(), row.cv == version)
-        used = delete(codes).where(*which, *living)
+        used = delete(codes).where(*which, *self._living(purpose))
         returned = used.returning(row.user_id, row.cv, row.email, row.email_key)
         found = (await connection.execute(returned)).one_or_none()
         return found and Redeemed(found.user_id, found.cv, Email(found.email, found.email_key))
+
+    def _living(self, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
+        row = codes.c
+        version = select(accounts.c.cv).where(accounts.c.user_id == row.user_id).scalar_subquery()
+        return row.purpose == purpose, row.expires_at > self._clock(), row.cv == version
 
     def _mac(self, purpose: Purpose, user_id: str, digits: str) -> str:
         message = f"{purpose}:{user_id}:{digits}".encode()

@@ -38,6 +38,25 @@ class Email:
     key: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Emails:
+    """Reads addresses as the operator admits them: `allow_special` is that of `parse`."""
+
+    allow_special: bool = False
+
+    def parse(self, address: str) -> Email:
+        """Read an address that somebody typed; see `parse`.
+
+        Raises:
+            InvalidRequest: It is no address that an account can have.
+        """
+        return parse(address, allow_special=self.allow_special)
+
+    def lookup_key(self, address: str) -> str:
+        """Return the key to look an account up by; see `lookup_key`."""
+        return lookup_key(address, allow_special=self.allow_special)
+
+
 def parse(address: str, *, allow_special: bool = False) -> Email:
     """Read an address that somebody typed.
 

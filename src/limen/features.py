@@ -19,10 +19,12 @@ from limen.audit import AuditTrail
 from limen.clock import SECOND, Clock
 from limen.codes import Codes
 from limen.credentials import ClientCredentials
+from limen.current_password import CurrentPassword
 from limen.database.engine import Database
 from limen.database.migrate import needed_revision
 from limen.database.opening import open_database, prepare
 from limen.devices import Devices
+from limen.emails import Emails
 from limen.errors import DatabaseUnavailable
 from limen.events import Events
 from limen.feed import Feed
@@ -33,6 +35,8 @@ from limen.keys import SigningKeys
 from limen.login import Login, LoginPolicies
 from limen.logout import Logout
 from limen.mail import Mail
+from limen.mail_requests import MailRequests
+from limen.mailed_codes import CodePolicies, MailedCodes
 from limen.outbox import Outbox
 from limen.passwords import Passwords
 from limen.rate_limits import Policy, RateLimits
@@ -161,13 +165,41 @@ class Features:
         )
         self.sessions = Sessions(self.log, lifetime=settings.session_lifetime, clock=clock)
         self.changes = AccountChanges(self.sessions)
-        self.accounts = Accounts(database, self.log, self.changes, self.passwords, clock=clock)
+        self.emails = Emails(allow_special=settings.special_email_domains)
+        self.accounts = Accounts(
+            database, self.log, self.changes, self.passwords, emails=self.emails, clock=clock
+        )
         self.codes = Codes(database, key=secret.derive("codes"), clock=clock)
         self.mail = Mail(self.outbox)
+        self.mailed_codes = MailedCodes(
+            database=database,
+            log=self.log,
+            codes=self.codes,
+            mail=self.mail,
+            limits=limits,
+            policies=CodePolicies(
+                account=_policy(CODE, settings.code_limit),
+                address=_policy(CODE_ADDRESS, settings.login_address_limit),
+            ),
+            lifetimes={
+                "verify": settings.verify_code_lifetime,
+                "email_change": settings.verify_code_lifetime,
+                "reset": settings.reset_code_lifetime,
+                "invite": settings.invitation_lifetime,
+            },
+        )
+        self.mail_requests = MailRequests(
+            self.outbox,
+            self.log,
+            limits,
+            mailbox=_policy(MAIL, settings.mail_limit),
+            address=_policy(MAIL_ADDRESS, settings.mail_address_limit),
+        )
         self.login = Login(
             database=database,
             log=self.log,
             accounts=self.accounts,
+            emails=self.emails,
             sessions=self.sessions,
             passwords=self.passwords,
             tokens=self.tokens,
@@ -180,6 +212,7 @@ class Features:
             ),
             events=events,
         )
+        self.current_password = CurrentPassword(self.accounts, self.login)
         self.refresh = Refresh(
             self.log,
             self.tokens,

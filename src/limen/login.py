@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from limen import emails
 from limen.accounts import Account, Accounts
 from limen.clients import bucket
 from limen.database.engine import Database
 from limen.database.schema import accounts
 from limen.devices import Devices
+from limen.emails import Emails
 from limen.errors import Busy, InvalidCredentials, LimenError, TooManyAttempts
 from limen.events import Events, PasswordUpgraded, SignIn, SignInOutcome
 from limen.passwords import Passwords, Verdict
@@ -66,6 +66,7 @@ class Login:
         database: Database,
         log: RevocationLog,
         accounts: Accounts,
+        emails: Emails,
         sessions: Sessions,
         passwords: Passwords,
         tokens: Tokens,
@@ -77,6 +78,7 @@ class Login:
         self._database = database
         self._log = log
         self._accounts = accounts
+        self._emails = emails
         self._sessions = sessions
         self._passwords = passwords
         self._tokens = tokens
@@ -100,9 +102,33 @@ class Login:
             self._events.emit(SignIn(_OUTCOMES[type(refusal)]))
             raise
 
+    async def check(self, email: str, password: str, client: Client) -> Account:
+        """Return the account of these, without a session: to confirm what needs more than a token.
+
+        Within the limits of signing in; a failure counts like a failed sign-in.
+
+        Raises:
+            InvalidCredentials: They do not belong together, or the account is disabled.
+            TooManyAttempts: A limit is reached; the password was not looked at.
+            Busy: The hashing queue is full; the password was not looked at.
+            DatabaseUnavailable: Nothing was decided.
+        """
+        self._passwords.require_room()
+        email_key = self._emails.lookup_key(email)
+        device = self._devices.recognise(client.device, email_key)
+        async with self._limits.attempt(*self._buckets(email_key, device, client)) as attempt:
+            account = await self._accounts.find(email)
+            verdict = await self._verify(account, email_key, password, attempt)
+            if account is None or not verdict.matches:
+                await self._count_failure(email_key, account)
+                raise InvalidCredentials
+            async with self._database.write() as connection:
+                await self._limits.give_back(connection, attempt)
+        return account
+
     async def _sign_in(self, email: str, password: str, client: Client) -> SignedIn:
         self._passwords.require_room()
-        email_key = emails.lookup_key(email)
+        email_key = self._emails.lookup_key(email)
         device = self._devices.recognise(client.device, email_key)
         async with self._limits.attempt(*self._buckets(email_key, device, client)) as attempt:
             account = await self._accounts.find(email)

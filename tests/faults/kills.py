@@ -122,6 +122,7 @@ class AtTheWorkers(Accounts):
             features.log,
             features.changes,
             features.passwords,
+            emails=features.emails,
             clock=system_clock,
         )
         self._url = url

@@ -17,6 +17,8 @@ PasswordText = Annotated[
     str,
     Field(max_length=256, pattern=r"^[^\x00]*$", json_schema_extra={"format": "password"}),
 ]
+# The token of a link (22 characters) or six digits: which of them, limen.mailed_codes finds out.
+CodeText = Annotated[str, Field(min_length=6, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 TokenText = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_BYTES)]
 
 
@@ -77,6 +79,13 @@ class TokensReply(BaseModel):
             refresh_token=tokens.refresh_token,
             refresh_expires_in=tokens.refresh_expires_in,
         )
+
+
+class AcceptedReply(BaseModel):
+    """The same for every address: whether it has an account is told by mail, to its owner alone."""
+
+    status: Literal["accepted"] = "accepted"
+    detail: str = "If there is something to send, a mail is on its way to this address."
 
 
 class AccountReply(BaseModel):

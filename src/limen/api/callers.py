@@ -8,11 +8,16 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from fastapi.security import SecurityScopes
 
+from limen import origin as origins
 from limen.clients import ClientAddresses
 from limen.errors import InvalidRequest
 from limen.login import Client
 from limen.origin import Origin
+from limen.verify.claims import Claims
+from limen.verify.errors import MissingToken
+from limen.verify.fastapi import CurrentUser, Refused
 
 DEVICE_COOKIE = "limen_device"
 DEVICE_HEADER = "Limen-Device"
@@ -39,6 +44,25 @@ def origin_of(addresses: ClientAddresses) -> Callable[[Request], Origin]:
         return Origin("anonymous", address=_address(addresses, request), agent=agent)
 
     return origin
+
+
+def holder_of(current_user: CurrentUser) -> Callable[[Request], Awaitable[Claims | None]]:
+    """Return the dependency that tells whose access token came along, on an open route.
+
+    It gives None where there is none, and refuses a bad one like any guard.
+    """
+
+    async def holder(request: Request) -> Claims | None:
+        try:
+            user = await current_user(request, SecurityScopes())
+        except Refused as refused:
+            if isinstance(refused.error, MissingToken):
+                return None
+            raise
+        origins.identify(user.user_id)
+        return user
+
+    return holder
 
 
 def _address(addresses: ClientAddresses, request: Request) -> str:

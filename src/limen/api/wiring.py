@@ -11,12 +11,13 @@ from typing import Any
 from fastapi import Request
 
 from limen.api.bodies import ProblemReply
-from limen.api.callers import client_of, origin_of
+from limen.api.callers import client_of, holder_of, origin_of
 from limen.clients import ClientAddresses
 from limen.features import Features, Memory
 from limen.login import Client
 from limen.origin import Origin
 from limen.settings import Settings
+from limen.verify.claims import Claims
 from limen.verify.fastapi import CurrentUser
 from limen.verify.problems import MEDIA_TYPE
 
@@ -45,6 +46,7 @@ class Wiring:
     ) -> None:
         self.memory = memory
         self.current_user = current_user
+        self.holder: Callable[[Request], Awaitable[Claims | None]] = holder_of(current_user)
         self.issuer = settings.public_url
         self.is_https = settings.public_url.startswith("https://")
         addresses = ClientAddresses(settings.trusted_proxies)

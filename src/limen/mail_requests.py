@@ -1,0 +1,74 @@
+"""What a stranger may have mailed: asked within limits, written down, looked at afterwards.
+
+Somebody asks for a mail to an address, and need not be its owner. He must neither learn whether the
+address has an account, nor fill its mailbox. So asking does the same for every address: it takes a
+slot of the mailbox and one of the caller's address prefix, which are kept, and puts a letter to
+ourselves into the outbox. Whether there is such an account is looked up when that letter is worked
+off, when nobody is watching (`limen.outbox`).
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from limen.clients import bucket
+from limen.outbox import Outbox
+from limen.rate_limits import Attempt, Bucket, Policy, RateLimits
+from limen.revocation import RevocationLog
+
+USEFUL_SECONDS = 3600  # who has waited longer has asked again
+
+
+class MailRequests:
+    """Takes requests; `mailbox` and `address` are their limits."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        log: RevocationLog,
+        limits: RateLimits,
+        *,
+        mailbox: Policy,
+        address: Policy,
+    ) -> None:
+        self._outbox = outbox
+        self._log = log
+        self._limits = limits
+        self._mailbox = mailbox
+        self._address = address
+
+    def attempt(
+        self, email_key: str, address: str, *further: Bucket
+    ) -> AbstractAsyncContextManager[Attempt]:
+        """Take the slots for a mail to the mailbox of this key, asked for from this address.
+
+        Raises:
+            TooManyAttempts: Too many mails were asked for; nothing was written.
+            DatabaseUnavailable: Nothing was admitted.
+        """
+        return self._limits.attempt(
+            self._limits.bucket(self._mailbox, email_key),
+            self._limits.bucket(self._address, bucket(address)),
+            *further,
+        )
+
+    async def write_down(self, subject: str, content: Mapping[str, Any]) -> None:
+        """Put a request into the outbox, for whoever answers its subject.
+
+        Raises:
+            DatabaseUnavailable: It was not written down.
+        """
+        async with self._log.change() as change:
+            await self._outbox.put(change, "request", subject, content, useful_for=USEFUL_SECONDS)
+
+    async def ask(
+        self, subject: str, content: Mapping[str, Any], *, email_key: str, address: str
+    ) -> None:
+        """Take the slots and write the request down.
+
+        Raises:
+            TooManyAttempts: Too many mails were asked for; nothing was written.
+            DatabaseUnavailable: It was not written down.
+        """
+        async with self.attempt(email_key, address):
+            await self.write_down(subject, content)
