@@ -4,23 +4,29 @@ Somebody asks for a mail to an address, and need not be its owner. He must neith
 address has an account, nor fill its mailbox. So asking does the same for every address: it takes a
 slot of the mailbox and one of the caller's address prefix, which are kept, and puts a letter to
 ourselves into the outbox. Whether there is such an account is looked up when that letter is worked
-off, when nobody is watching (`limen.outbox`).
+off, when nobody is watching (`limen.outbox`). What comes of it is recorded as coming from where it
+was asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
 from typing import Any
 
 from limen.clients import bucket
-from limen.outbox import Outbox
+from limen.origin import Origin, coming_from, present
+from limen.outbox import Letter, Outbox
 from limen.rate_limits import Attempt, Bucket, Policy, RateLimits
 from limen.revocation import RevocationLog
 
 USEFUL_SECONDS = 3600  # who has waited longer has asked again
 
+# Does what was asked for, and returns in a word, for operators, what it was. It may be called twice.
+Answer = Callable[[Mapping[str, Any]], Awaitable[str]]
+
 
 class MailRequests:
-    """Takes requests; `mailbox` and `address` are their limits."""
+    """Takes requests, and has them answered; `mailbox` and `address` are their limits."""
 
     def __init__(
         self,
@@ -37,6 +43,15 @@ class MailRequests:
         self._mailbox = mailbox
         self._address = address
 
+    def answered_by(self, subject: str, answer: Answer) -> None:
+        """Say who answers the requests of a subject."""
+
+        async def carry(letter: Letter) -> str:
+            with coming_from(Origin(**letter.content["origin"])):
+                return await answer(letter.content["asked"])
+
+        self._outbox.answered_by(subject, carry)
+
     def attempt(
         self, email_key: str, address: str, *further: Bucket
     ) -> AbstractAsyncContextManager[Attempt]:
@@ -52,17 +67,18 @@ class MailRequests:
             *further,
         )
 
-    async def write_down(self, subject: str, content: Mapping[str, Any]) -> None:
+    async def write_down(self, subject: str, asked: Mapping[str, Any]) -> None:
         """Put a request into the outbox, for whoever answers its subject.
 
         Raises:
             DatabaseUnavailable: It was not written down.
         """
+        content = {"asked": dict(asked), "origin": asdict(present())}
         async with self._log.change() as change:
             await self._outbox.put(change, "request", subject, content, useful_for=USEFUL_SECONDS)
 
     async def ask(
-        self, subject: str, content: Mapping[str, Any], *, email_key: str, address: str
+        self, subject: str, asked: Mapping[str, Any], *, email_key: str, address: str
     ) -> None:
         """Take the slots and write the request down.
 
@@ -71,4 +87,4 @@ class MailRequests:
             DatabaseUnavailable: It was not written down.
         """
         async with self.attempt(email_key, address):
-            await self.write_down(subject, content)
+            await self.write_down(subject, asked)
