@@ -352,7 +352,7 @@ async def test_want_of_memory_is_not_a_wrong_password(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A real lack of memory: the hash asks for more than the machine can promise.
-    monkeypatch.setattr("limen.stored_hashes.ARGON2_CEILING", Argon2Cost(2**32 - 1, 16, 16))
+    monkeypatch.setattr("limen.stored_hashes.argon2.ARGON2_CEILING", Argon2Cost(2**32 - 1, 16, 16))
     stored = argon2().replace("m=8", f"m={2**32 - 1}")
 
     with pytest.raises(Busy):
@@ -463,6 +463,18 @@ def test_a_scheme_that_appears_is_learnt_however_rare(passwords: Passwords) -> N
     passwords.learn(sample(0))
     passwords.learn(sample(10))
 
+    assert LEGACY in stand_ins(passwords).values()
+
+
+def test_however_many_kinds_there_are_choosing_stays_quick(passwords: Passwords) -> None:
+    fronts = [
+        argon2().replace("t=1", f"t={n}").replace("m=8", f"m={m}")
+        for n in range(1, 17)
+        for m in range(8, 40)
+    ]
+    passwords.learn([*fronts, *sample(100, of=200)])
+
+    assert len(set(stand_ins(passwords).values())) == 32
     assert LEGACY in stand_ins(passwords).values()
 
 

@@ -10,8 +10,8 @@ A check must not tell which accounts exist, by its answer or by the time it take
     no password       empty, too long, or not text: the account's work is done, and it never matches
     unknown account   the same work against a decoy, a well-formed hash of no password
     unreadable hash   malformed, or out of bounds: the same, and it never matches
-    imported hash     bcrypt, or other parameters: checked as it is, at its own cost, and replaced
-                      by a current Argon2id hash of the whole password once that is known
+    imported hash     of another scheme or cost: checked as it is, at its own cost, and replaced by
+                      a current Argon2id hash of the whole password once that is known
 
 The cost of imported hashes is what `limen.stand_ins` hides.
 """
@@ -29,7 +29,8 @@ from limen.errors import ConfigurationError, InvalidRequest, PasswordRefused
 from limen.hashing import HashingRoom
 from limen.settings import Argon2Cost
 from limen.stand_ins import StandIns
-from limen.stored_hashes import argon2_front, argon2_hash, decoy, front_of, matches
+from limen.stored_hashes import decoy, front_of, matches
+from limen.stored_hashes.argon2 import argon2_front, argon2_hash
 
 MIN_LENGTH = 8  # code points, after normalisation
 MAX_LENGTH = 256  # code points, as sent: it bounds the work of normalising
@@ -115,11 +116,12 @@ class Passwords:
         """Refuse a hash made elsewhere that could not be verified here, or not at a sane cost.
 
         Raises:
-            InvalidRequest: It is not bcrypt of cost 12 or more, nor Argon2id within bounds.
+            InvalidRequest: It is of no scheme that `limen.stored_hashes` knows, or out of bounds.
         """
         if front_of(stored) is None:
             raise InvalidRequest(
-                "Give a bcrypt hash of cost 12 to 16, or an Argon2id hash in PHC form.",
+                "Give a hash of Argon2, bcrypt, scrypt or Django's PBKDF2, and one that is neither "
+                "too cheap nor too expensive: docs/passwords.md has the bounds.",
                 field="password_hash",
             )
 

@@ -25,6 +25,8 @@ SHOWN_SECRETS = {
     "an address after an escape": ("%40ada@example.com", "example"),
     "credentials in a url": ("postgresql://limen:hun:ter2@db/limen", "ter2"),
     "an argon2 hash": ("found $argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", "aGFzaA"),
+    "one of Django's": ("found pbkdf2_sha256$1000000$salt$aGFzaA==", "aGFzaA"),
+    "another": ("found bcrypt_sha256$$2b$12$abcdefghijklmnopqrstuv", "abcdef"),
     "a bcrypt hash": ("found $2b$12$abcdefghijklmnopqrstuv", "abcdef"),
     "a private key": (
         "x -----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----",

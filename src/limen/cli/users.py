@@ -43,8 +43,8 @@ def users() -> None:
     "--password-hash",
     "hashed",
     is_flag=True,
-    help="Standard input holds a hash that another system made (bcrypt of cost 12 or more, "
-    "Argon2id), not a password. It is replaced by a new one at the first sign-in.",
+    help="Standard input holds a hash that another system made (Argon2, bcrypt, scrypt, "
+    "Django's PBKDF2), not a password. It is replaced by a new one at the first sign-in.",
 )
 def create(email: str, scopes: tuple[str, ...], hashed: bool, as_json: bool) -> None:
     """Create an account.

@@ -55,6 +55,7 @@ _SHAPES: Final = (
     (re.compile(r"(?i)\b(bearer|basic)\s++[^\s\"',]{8,}+"), r"\1 "),
     (re.compile(r"(?<=://)[^\s/@]*+(?=@)"), ""),
     (re.compile(r"\$(?:argon2\w*+|2[abxy]|scrypt|pbkdf2[\w-]*+)\$\S++"), ""),
+    (re.compile(r"(?<!\w)(?:argon2|bcrypt(?:_sha256)?|scrypt|pbkdf2_\w++)\$\S++"), ""),  # Django's
     (
         re.compile(
             r"(?a)(?<![\w-])(?:ey[\w-]{14,}+(?:\.[\w-]*+)*+|[\w-]{16,}+\.[\w-]{2,}+\.[\w-]{16,}+)"
