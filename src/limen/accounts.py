@@ -83,13 +83,14 @@ class Accounts:
 
         Raises:
             InvalidRequest: The address, the password or the scope is not acceptable.
+            PasswordCheckUnavailable: Nobody can tell whether the password has leaked.
             EmailTaken: There is an account with this address.
             Busy: The hashing queue is full.
             DatabaseUnavailable: Nothing was created.
         """
         address = self._emails.parse(email)
         _check_scope(scope)
-        self._passwords.check_policy(password, address.shown)
+        await self._passwords.check_new(password, address.shown)
         return await self._insert(address, await self._passwords.hash(password), scope)
 
     async def create_with_hash(self, email: str, password_hash: str, *, scope: str = "") -> Account:
@@ -155,11 +156,12 @@ class Accounts:
         Raises:
             AccountNotFound: There is none of that id.
             InvalidRequest: The policy does not accept the password.
+            PasswordCheckUnavailable: Nobody can tell whether it has leaked.
             Busy: The hashing queue is full.
             DatabaseUnavailable: Nothing has changed.
         """
         account = await self.get(user_id)
-        self._passwords.check_policy(password, account.email)
+        await self._passwords.check_new(password, account.email)
         password_hash = await self._passwords.hash(password)
         await self.change(user_id, "password_changed", **new_password(password_hash))
 

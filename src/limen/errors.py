@@ -18,6 +18,7 @@
     ├── EmailTaken
     ├── AccountNotFound
     ├── Busy                        the hashing queue is full
+    ├── PasswordCheckUnavailable    nobody can tell whether a new password has leaked
     ├── DatabaseUnavailable         locked, full, read-only or gone: nothing was decided
     ├── SchemaOutdated              the database has another schema: `limen migrate` mends it
     └── ConfigurationError          limen cannot start like this; names the variable and a fix
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidRefreshToken",
     "InvalidRequest",
     "LimenError",
+    "PasswordCheckUnavailable",
     "PasswordRefused",
     "RefreshSuperseded",
     "RegistrationClosed",
@@ -76,7 +78,7 @@ class BodyTooSlow(InvalidRequest):
 class PasswordRefused(InvalidRequest):
     """The password breaks the policy.
 
-    `reason` is one of "too_short", "too_long", "common" and "context".
+    `reason` is one of "too_short", "too_long", "common", "context", "blocked" and "breached".
     """
 
     code = "password_refused"
@@ -163,6 +165,13 @@ class Busy(LimenError):
     def __init__(self, *, retry_after: int) -> None:
         super().__init__()
         self.retry_after = retry_after
+
+
+class PasswordCheckUnavailable(LimenError):
+    """The list of leaked passwords did not answer, and the operator wants no other ones."""
+
+    code = "password_check_unavailable"
+    detail = "New passwords cannot be checked just now: try again shortly."
 
 
 class DatabaseUnavailable(LimenError):

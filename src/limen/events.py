@@ -144,6 +144,13 @@ class HashingRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BreachCheckFailed(Event):
+    """The list of leaked passwords gave no answer that can be used; `why` says so in words."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyCreated(Event):
     kid: str
     algorithm: str

@@ -16,6 +16,8 @@ from typing import Self
 from limen.account_changes import AccountChanges
 from limen.accounts import Accounts
 from limen.audit import AuditTrail
+from limen.blocklist import Blocklist
+from limen.breaches import BreachedPasswords
 from limen.clock import SECOND, Clock
 from limen.codes import Codes
 from limen.credentials import ClientCredentials
@@ -127,12 +129,16 @@ class Features:
         self.database = database
         self.secret = secret
         self.room = HashingRoom(settings.hash_threads, settings.hash_queue_time, events)
+        self.blocklist = Blocklist(database, clock)
+        self.breaches = _breaches(settings, events)
         self.passwords = Passwords(
             cost,
             self.room,
             min_length=settings.password_min_length,
             service_name=settings.service_name,
             stand_in_key=secret.derive("stand-ins"),
+            blocklist=self.blocklist,
+            breaches=self.breaches,
         )
         self.audit = AuditTrail(database, secret.derive_all("audit"), clock)
         self.log = RevocationLog(
@@ -292,6 +298,11 @@ class Features:
         self.passwords.learn(await self.accounts.sample_hashes())
 
 
+def _breaches(settings: Settings, events: Events) -> BreachedPasswords | None:
+    url, when_down = settings.breached_passwords_url, settings.breached_passwords_down
+    return BreachedPasswords(url, when_down=when_down, events=events) if url else None
+
+
 def database_of(settings: Settings, events: Events) -> Database:
     """Return the database that the settings name, without connecting yet."""
     return open_database(
@@ -344,6 +355,8 @@ async def opened(
         yield features
     finally:
         features.room.close()
+        if features.breaches:
+            await features.breaches.close()
         await database.close()
 
 

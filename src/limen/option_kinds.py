@@ -9,8 +9,9 @@ again. Everything that decides which values are good is in `parse`.
     limit       5 per 15m               Limit
     choice      json                    one of some words
     switch      on, off                 a boolean
-    and for one option each: a database, an issuer, networks, a cost, secrets, a mail server, a
-    mailbox; directories for some
+    directory   /etc/limen/mail         a path
+    and for one option each: a database, an issuer, networks, a cost, a list, secrets, a mail
+    server, a mailbox
 """
 
 import os
@@ -208,6 +209,14 @@ def _parse_issuer(text: str) -> str:
     return f"{url.scheme}://{shown}{f':{port}' if port else ''}{url.path.rstrip('/')}"
 
 
+def _parse_list(text: str) -> str | None:
+    return _parse_issuer(text) if text else None
+
+
+def _or_nothing(url: object) -> str:
+    return "" if url is None else _is_text(url)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
@@ -339,6 +348,7 @@ SWITCH = Kind(_parse_switch, _write_switch)
 DIRECTORY = Kind(_parse_directory, _write_directory)
 DATABASE = Kind(_parse_database, _is_text)
 ISSUER = Kind(_parse_issuer, _is_text)
+LIST = Kind(_parse_list, _or_nothing)
 NETWORKS = Kind(_parse_networks, _joined)
 COST = Kind(_parse_cost)
 SECRETS = Kind(_parse_secrets, lambda values: ",".join(values or ()))

@@ -1,9 +1,10 @@
 """Passwords: which are accepted, and whether one is right.
 
 The policy is the one that helps (NIST SP 800-63B, 3.1.1): a length of 8 to 256 code points, no
-common password, nothing that is hardly more than the account's own words. No rules about kinds of
-characters. A password is never truncated, trimmed or case-folded; it is normalised (NFKC), so that
-the same characters typed on another device are the same password.
+common password, nothing that is hardly more than the account's own words, and if the operator wants
+it, nothing that is on a list of his or has leaked elsewhere. No rules about kinds of characters. A
+password is never truncated, trimmed or case-folded; it is normalised (NFKC), so that the same
+characters typed on another device are the same password.
 
 A check must not tell which accounts exist, by its answer or by the time it takes:
 
@@ -19,14 +20,16 @@ The cost of imported hashes is what `limen.stand_ins` hides.
 import gzip
 import re
 import secrets
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
+from limen.blocklist import Blocklist
+from limen.breaches import BreachedPasswords
 from limen.errors import ConfigurationError, InvalidRequest, PasswordRefused
 from limen.hashing import HashingRoom
+from limen.normal_form import folded, normal
 from limen.settings import Argon2Cost
 from limen.stand_ins import StandIns
 from limen.stored_hashes import decoy, front_of, matches
@@ -57,7 +60,7 @@ class Passwords:
     """The policy, and the checking of passwords against stored hashes.
 
     `stand_in_key` should be the same on all workers and across restarts; without one, a random
-    key is used.
+    key is used. New passwords are looked for in `blocklist` and `breaches`, where there are any.
 
     Raises:
         ConfigurationError: The cost is above what a stored hash may cost.
@@ -71,11 +74,15 @@ class Passwords:
         min_length: int = MIN_LENGTH,
         service_name: str = "limen",
         stand_in_key: bytes | None = None,
+        blocklist: Blocklist | None = None,
+        breaches: BreachedPasswords | None = None,
     ) -> None:
         self._cost = cost
         self._room = room
         self._min_length = min_length
         self._service_name = service_name
+        self._blocklist = blocklist
+        self._breaches = breaches
         self._front = argon2_front(cost)
         self._decoy = decoy(self._front)
         if front_of(self._decoy) is None:
@@ -85,6 +92,23 @@ class Passwords:
                 "argon2id:m=19456,t=2,p=1",
             )
         self._stand_ins = StandIns(self._front, stand_in_key or secrets.token_bytes(32))
+
+    async def check_new(self, password: str, email: str) -> None:
+        """Refuse a password that nobody may choose for the account of this address.
+
+        Raises:
+            PasswordRefused: With a `reason`, and a sentence that says what to do.
+            InvalidRequest: It holds NUL or a lone surrogate.
+            PasswordCheckUnavailable: Nobody can tell whether it has leaked.
+            DatabaseUnavailable: Nobody can tell whether it is on the list.
+        """
+        self.check_policy(password, email)
+        if self._blocklist and await self._blocklist.has(password):
+            raise PasswordRefused("blocked", "This password is on a list: choose another.")
+        if self._breaches and await self._breaches.have(normal(password)):
+            raise PasswordRefused(
+                "breached", "This password has leaked elsewhere: choose another, here and there."
+            )
 
     def check_policy(self, password: str, email: str) -> None:
         """Refuse a password that is too short, too long, common, or made of the account's words.
@@ -100,14 +124,14 @@ class Passwords:
                 "The password holds characters that no text has.", field="password"
             )
         # Counted both ways, because some characters become many when they are normalised.
-        if min(len(password), len(_nfkc(password))) < self._min_length:
+        if min(len(password), len(normal(password))) < self._min_length:
             raise PasswordRefused("too_short", f"Use at least {self._min_length} characters.")
-        folded = _folded(password)
-        if folded in _common_passwords() or TAIL.sub("", folded) in _common_passwords():
+        bare = folded(password)
+        if bare in _common_passwords() or TAIL.sub("", bare) in _common_passwords():
             raise PasswordRefused(
                 "common", "This password is among the first that are guessed: choose another."
             )
-        if _is_little_more_than(_words(email, self._service_name), folded):
+        if _is_little_more_than(_words(email, self._service_name), bare):
             raise PasswordRefused(
                 "context", "Do not build the password from your address or this service's name."
             )
@@ -192,12 +216,12 @@ def _common_passwords() -> frozenset[str]:
 
 def _words(email: str, service_name: str) -> Iterator[str]:
     """Yield the address, its local part and the pieces, the domain's longest label, the name."""
-    yield _folded(email)
-    local, _, domain = _folded(email).rpartition("@")
+    yield folded(email)
+    local, _, domain = folded(email).rpartition("@")
     yield local
     yield from re.split(r"[\W_]", local)
     yield max(domain.split(".")[:-1], key=len, default="")
-    yield _folded(service_name)
+    yield folded(service_name)
 
 
 def _is_little_more_than(words: Iterator[str], password: str) -> bool:
@@ -206,11 +230,3 @@ def _is_little_more_than(words: Iterator[str], password: str) -> bool:
         if len(word) >= SHORTEST_WORD:
             rest = rest.replace(word, "")
     return rest != password and len(rest) < FEWEST_MORE
-
-
-def _folded(text: str) -> str:
-    return _nfkc(_nfkc(text).casefold())
-
-
-def _nfkc(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)

@@ -31,6 +31,7 @@ from limen.option_kinds import (
     DATABASE,
     DIRECTORY,
     ISSUER,
+    LIST,
     MAILBOX,
     NETWORKS,
     SECRETS,
@@ -248,6 +249,19 @@ class Settings:
     )
     password_min_length: int = _option(
         count(8, 64), "8", "NIST's least; 15 is better where a password is the only factor."
+    )
+    breached_passwords_url: str | None = _option(
+        LIST,
+        "",
+        "A list of leaked passwords that new ones are looked up in, by five digits of their "
+        "SHA-1: `https://api.pwnedpasswords.com/range`, or a copy of your own.",
+        works="https://api.pwnedpasswords.com/range",
+    )
+    breached_passwords_down: Literal["accept", "refuse"] = _option(
+        choice("accept", "refuse"),
+        "accept",
+        "What becomes of a new password while that list does not answer. `refuse` makes "
+        "somebody else's outage yours.",
     )
     service_name: str = _option(
         label(r"\S(.{0,62}\S)?", "must be 1 to 64 printable characters"),

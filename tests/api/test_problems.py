@@ -30,6 +30,7 @@ ANSWERS = [
     (errors.AccountNotFound(), 404, "account_not_found"),
     (errors.Busy(retry_after=3), 503, "busy"),
     (errors.DatabaseUnavailable(), 503, "database_unavailable"),
+    (errors.PasswordCheckUnavailable(), 503, "password_check_unavailable"),
     (InsufficientScope(("admin",)), 403, "insufficient_scope"),
     (RevocationsStale(), 503, "revocations_stale"),
 ]

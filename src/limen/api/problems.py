@@ -26,10 +26,15 @@ _STATUSES: Final[dict[type[LimenError], tuple[int, str]]] = {
     errors.EmailTaken: (409, "E-mail address taken"),
     errors.AccountNotFound: (404, "Account not found"),
     errors.Busy: (503, "Busy"),
+    errors.PasswordCheckUnavailable: (503, "Password check unavailable"),
     errors.DatabaseUnavailable: (503, "Database unavailable"),
 }
 
-DATABASE_RETRY_AFTER = "2"
+# In seconds, where the error itself does not know.
+_RETRY_AFTER: Final[dict[type[LimenError], str]] = {
+    errors.DatabaseUnavailable: "2",
+    errors.PasswordCheckUnavailable: "10",
+}
 NOT_READY_RETRY_AFTER = "1"
 
 # What the router itself refuses: the code, and what to do about it.
@@ -90,8 +95,8 @@ def _headers(error: LimenError) -> tuple[tuple[str, str], ...]:
             )
         case errors.Busy():
             return (("Retry-After", str(error.retry_after)),)
-        case errors.DatabaseUnavailable():
-            return (("Retry-After", DATABASE_RETRY_AFTER),)
+        case errors.DatabaseUnavailable() | errors.PasswordCheckUnavailable():
+            return (("Retry-After", _RETRY_AFTER[type(error)]),)
         case errors.InvalidClient():
             return (("WWW-Authenticate", 'Basic realm="limen", charset="UTF-8"'),)
         case errors.InvalidCredentials() | errors.InvalidRefreshToken():

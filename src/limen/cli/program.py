@@ -8,13 +8,14 @@ from limen.cli.config import config
 from limen.cli.doctor import doctor
 from limen.cli.keys import keys
 from limen.cli.migrate import migrate
+from limen.cli.passwords import passwords
 from limen.cli.probe import probe
 from limen.cli.serve import serve
 from limen.cli.token import token
 from limen.cli.users import users
 from limen.cli.version import version
 
-COMMANDS = (serve, users, keys, clients, migrate, doctor, config, token, probe, version)
+COMMANDS = (serve, users, passwords, keys, clients, migrate, doctor, config, token, probe, version)
 
 
 @click.group("limen", cls=Program, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,6 +13,7 @@
     audit_pending  what has just happened, and is bound into the trail within about a second
     audit_head     where the trail ends
     webhooks       who is told of what happens
+    blocked_passwords  what nobody may choose: eight bytes of the SHA-1 of each
 
 All times are whole microseconds since the Unix epoch, but for `revocations.expires_at`, which is
 compared with the `exp` of tokens and counts seconds like them. Constraints are named, so that
@@ -248,4 +249,17 @@ webhooks = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
+)
+
+# SQLite's own key of a row, if it is called INTEGER: no index beside the table.
+blocked_passwords = Table(
+    "blocked_passwords",
+    metadata,
+    Column(
+        "digest",
+        BigInteger().with_variant(Integer(), "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("added_at", BigInteger, nullable=False),
 )

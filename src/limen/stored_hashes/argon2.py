@@ -1,19 +1,18 @@
 """Argon2, as PHC strings: `$argon2id$v=19$m=19456,t=2,p=1$salt$hash`. What limen makes itself.
 
-A password is normalised (NFKC, NIST SP 800-63B) before it is hashed, because a phone and a laptop
-send the same typed character in different forms. Other systems hash the bytes as they come, and
-their hashes look like ours. So a password that its normal form differs from is tried in both: with
-any hash, whoever made it, so that the time tells nothing but what the caller has typed himself.
+A password is hashed in its normal form. Other systems hash the bytes as they come, and their hashes
+look like ours. So a password that its normal form differs from is tried in both: with any hash,
+whoever made it, so that the time tells nothing but what the caller has typed himself.
 """
 
 import re
 import secrets
-import unicodedata
 
 from argon2.exceptions import HashingError, VerificationError, VerifyMismatchError
 from argon2.low_level import Type, hash_secret, verify_secret
 
 from limen.errors import Busy
+from limen.normal_form import normal
 from limen.option_kinds import ARGON2_CEILING, Argon2Cost
 from limen.stored_hashes.scheme import Written
 from limen.stored_hashes.spelling import bytes_of, text_of
@@ -42,7 +41,7 @@ def argon2_hash(password: str, cost: Argon2Cost) -> str:
     salt = secrets.token_bytes(SALT_BYTES)
     try:
         return hash_secret(
-            _normalised(password).encode(),
+            normal(password).encode(),
             salt,
             time_cost=cost.passes,
             memory_cost=cost.memory_kib,
@@ -65,10 +64,10 @@ class Argon2:
         return Written(found[1], _is_bearable(cost))
 
     def matches(self, password: str, stored: str) -> bool:
-        normal = _normalised(password)
-        if _is_of(normal, stored):
+        normal_form = normal(password)
+        if _is_of(normal_form, stored):
             return True
-        return password != normal and _is_of(password, stored)
+        return password != normal_form and _is_of(password, stored)
 
     def decoy(self, front: str) -> str:
         salt, digest = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(HASH_BYTES)
@@ -83,10 +82,6 @@ def _is_of(password: str, stored: str) -> bool:
         return False
     except VerificationError:
         raise Busy(retry_after=1) from None
-
-
-def _normalised(password: str) -> str:
-    return unicodedata.normalize("NFKC", password)
 
 
 def _is_bearable(cost: Argon2Cost) -> bool:

@@ -29,6 +29,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from limen.events import (
     AccountChanged,
+    BreachCheckFailed,
     CodeIssued,
     CodeRefused,
     DatabaseFailed,
@@ -101,6 +102,7 @@ LINES: Final[Mapping[type[Event], tuple[int, str] | None]] = {
     PasswordUpgraded: (logging.INFO, "password hash upgraded"),
     PasswordHashed: None,
     HashingRefused: (logging.WARNING, "hashing queue full"),
+    BreachCheckFailed: (logging.WARNING, "leaked passwords could not be looked up"),
     KeyCreated: (logging.INFO, "signing key created"),
     Swept: (logging.DEBUG, "expired rows removed"),
     DatabaseFailed: (logging.ERROR, "database failed"),

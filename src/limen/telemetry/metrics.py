@@ -29,6 +29,7 @@ from prometheus_client import (
 
 from limen import __version__
 from limen.events import (
+    BreachCheckFailed,
     DatabaseFailed,
     EndReason,
     Event,
@@ -96,6 +97,11 @@ COUNTERS: Final = (
         "limen_password_queue_refused",
         "Hashes refused because the queue was full.",
         HashingRefused,
+    ),
+    Counted(
+        "limen_breach_checks_failed",
+        "New passwords that could not be looked up among those that leaked.",
+        BreachCheckFailed,
     ),
     Counted("limen_database_failures", "Statements that could not be run.", DatabaseFailed, "kind"),
     Counted(
