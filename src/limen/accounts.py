@@ -89,7 +89,7 @@ class Accounts:
             DatabaseUnavailable: Nothing was created.
         """
         address = self._emails.parse(email)
-        _check_scope(scope)
+        check_scope(scope)
         await self._passwords.check_new(password, address.shown)
         return await self._insert(address, await self._passwords.hash(password), scope)
 
@@ -102,7 +102,7 @@ class Accounts:
             EmailTaken: There is an account with this address.
             DatabaseUnavailable: Nothing was created.
         """
-        _check_scope(scope)
+        check_scope(scope)
         self._passwords.check_hash(password_hash)
         return await self._insert(self._emails.parse(email), password_hash, scope)
 
@@ -227,7 +227,12 @@ class Accounts:
         return None if row is None else _account(row)
 
 
-def _check_scope(scope: str) -> None:
+def check_scope(scope: str) -> None:
+    """Refuse what is no list of scopes.
+
+    Raises:
+        InvalidRequest: A token could not carry it.
+    """
     if len(scope) > _LONGEST_SCOPE or not _SCOPE.fullmatch(scope):
         raise InvalidRequest(
             "Scopes are words of visible ASCII without quotes and backslashes, "

@@ -12,6 +12,7 @@ from limen.cli.passwords import passwords
 from limen.cli.probe import probe
 from limen.cli.serve import serve
 from limen.cli.token import token
+from limen.cli.transfer import export, import_
 from limen.cli.users import users
 from limen.cli.version import version
 
@@ -31,5 +32,7 @@ def limen() -> None:
     """
 
 
+users.add_command(import_)
+users.add_command(export)
 for command in COMMANDS:
     limen.add_command(command)
