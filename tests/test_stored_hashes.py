@@ -5,12 +5,17 @@ import hashlib
 import itertools
 import time
 from functools import cache
+from pathlib import Path
 
 import bcrypt
 import pytest
 from argon2.low_level import Type, hash_secret
 
+from limen.option_kinds import ARGON2_CEILING
 from limen.stored_hashes import NO_PASSWORD, decoy, fault_of, front_of, matches
+from limen.stored_hashes import bcrypt as bcrypt_file
+from limen.stored_hashes import pbkdf2 as pbkdf2_file
+from limen.stored_hashes import scrypt as scrypt_file
 
 PASSWORD = "correct horse battery"
 SALT = "N7pAmRQZlpwwy2kmbcFT7Q"
@@ -198,6 +203,16 @@ BOUNDS = {
 @pytest.mark.parametrize("stored", BOUNDS.values(), ids=BOUNDS)
 def test_the_bounds_are_within(stored: str) -> None:
     assert front_of(stored) is not None
+
+
+def test_the_page_has_the_bounds() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "passwords.md").read_text("utf-8")
+    for number in (pbkdf2_file.ITERATIONS, scrypt_file.WORK):
+        assert f"{number[0]:,}" in page
+        assert f"{number[-1]:,}" in page
+    assert f"cost {bcrypt_file.COSTS[0]} | cost {bcrypt_file.COSTS[-1]} |" in page
+    assert f"{scrypt_file.MEMORY_KIB[0] >> 10} MiB" in page
+    assert f"{ARGON2_CEILING.memory_kib >> 10} MiB, {ARGON2_CEILING.passes} passes" in page
 
 
 def test_what_is_no_hash_at_all_cannot_be_matched() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx2
@@ -23,6 +25,7 @@ from tests.transfer.files import HASH, imported, stored
 pytestmark = pytest.mark.anyio
 
 ADA = "ada@example.com"
+PAGE = Path(__file__).parents[2] / "docs" / "passwords.md"
 
 
 def account(email: str = ADA, **changes: Any) -> Record:
@@ -34,8 +37,11 @@ def people(number: int, first: int = 0) -> Iterator[Row]:
         yield place, account(f"person{place}@example.com")
 
 
-def test_every_refusal_has_its_words() -> None:
+def test_every_refusal_has_its_words_here_and_on_the_page() -> None:
+    table = PAGE.read_text("utf-8").partition("### What is refused")[2].partition("\n## ")[0]
+
     assert set(WHY) == set(get_args(Refusal))
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [*WHY]
 
 
 async def test_an_account_is_stored_as_it_is_told(
