@@ -29,7 +29,9 @@ async def imported(
     limen: Limen, found: Iterable[Row], *, dry_run: bool = False, **options: Any
 ) -> Report:
     features = limen.features
-    work = AccountImport(features.database, clock=limen._clock, events=limen.events, **options)
+    work = AccountImport(
+        features.database, features.log, features.emails, clock=limen._clock, **options
+    )
     return await work.run(found, dry_run=dry_run)
 
 

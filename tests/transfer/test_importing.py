@@ -246,7 +246,7 @@ async def test_an_import_shows_neither_address_nor_hash(limen: Limen) -> None:
     shown = [
         report,
         rows,
-        AccountImport(features.database, clock=limen._clock, events=limen.events),
+        AccountImport(features.database, features.log, features.emails, clock=limen._clock),
     ]
 
     assert len(report.refused) == 2

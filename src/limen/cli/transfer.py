@@ -13,7 +13,6 @@ from limen.cli.commands import FAILED, Command
 from limen.cli.opening import run
 from limen.cli.output import show
 from limen.clock import system_clock
-from limen.events import Events
 from limen.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def import_(source: str, file: str, dry_run: bool, as_json: bool, **options: Any
             from limen.transfer.importing import AccountImport  # noqa: PLC0415  when it is loaded
 
             imports = AccountImport(
-                features.database, clock=system_clock, events=Events(), **options
+                features.database, features.log, features.emails, clock=system_clock, **options
             )
             return await imports.run(rows, dry_run=dry_run)
 

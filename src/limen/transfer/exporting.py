@@ -29,7 +29,8 @@ def _document(account: Account, *, with_hashes: bool) -> dict[str, object]:
         "user_id": account.user_id,
         "email": account.email,
         "scope": account.scope,
-        "verified": False,  # until accounts have a column for it
+        "roles": account.roles,
+        "verified": account.verified_at is not None,
         "disabled": account.disabled_at is not None,
         "created_at": (_EPOCH + timedelta(microseconds=account.created_at)).isoformat(),
     }

@@ -15,13 +15,14 @@ from typing import Any
 
 from sqlalchemy import Column, select
 
-from limen import emails
 from limen.accounts import check_scope
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import accounts
+from limen.emails import Email, Emails
 from limen.errors import InvalidRequest
-from limen.events import Events, Registered
+from limen.events import Registered
+from limen.revocation import RevocationLog
 from limen.stored_hashes import NO_PASSWORD, fault_of
 from limen.transfer.records import Record, Refusal, Refused, Row
 
@@ -64,16 +65,18 @@ class AccountImport:
     def __init__(
         self,
         database: Database,
+        log: RevocationLog,
+        emails: Emails,
         *,
         clock: Clock,
-        events: Events,
         superuser_scope: str = "",
         drop_bad_hashes: bool = False,
     ) -> None:
         check_scope(superuser_scope)
         self._database = database
+        self._log = log
+        self._emails = emails
         self._clock = clock
-        self._events = events
         self._superuser_scope = superuser_scope
         self._drop_bad_hashes = drop_bad_hashes
         self._seen: set[str] = set()
@@ -109,7 +112,7 @@ class AccountImport:
 
     def _values(self, record: Record) -> dict[str, Any]:
         """Return the row that the account would have."""
-        address = _address(record.email)
+        address = self._address(record.email)
         now = self._clock()
         if record.created_at is not None and not 0 <= record.created_at <= now + AHEAD:
             raise Refused("invalid_moment")
@@ -121,9 +124,10 @@ class AccountImport:
             "password_hash": self._password_hash(record.password_hash),
             "cv": 1,
             "scope": _scope(scope),
+            "roles": _scope(record.roles),
             "created_at": now if record.created_at is None else record.created_at,
             "disabled_at": now if record.is_disabled else None,
-            # Where `record.is_verified` will be stored, once accounts have a column for it.
+            "verified_at": now if record.is_verified else None,
         }
         if address.key in self._seen:
             raise Refused("duplicate_email")
@@ -131,6 +135,12 @@ class AccountImport:
             raise Refused("user_id_taken")
         self._seen |= {address.key, values["user_id"]}
         return values
+
+    def _address(self, email: str) -> Email:
+        try:
+            return self._emails.parse(email)
+        except InvalidRequest:
+            raise Refused("invalid_email") from None
 
     def _password_hash(self, stored: str) -> str:
         if stored.startswith(NO_PASSWORD):
@@ -145,11 +155,10 @@ class AccountImport:
         new = self._database.insert(accounts).on_conflict_do_nothing()
         new = new.returning(accounts.c.email_key)
         rows = [one.values for one in candidates]
-        async with self._database.write() as connection:
-            stored = set((await connection.execute(new, rows)).scalars())
-        for one in candidates:
-            if one.values["email_key"] in stored:
-                self._events.emit(Registered(one.values["user_id"]))
+        async with self._log.change() as change:
+            stored = set((await change.connection.execute(new, rows)).scalars())
+            made = [one.values for one in candidates if one.values["email_key"] in stored]
+            change.happened(*(Registered(values["user_id"]) for values in made))
         return stored
 
     async def _sort_out(self, left: Mapping[str, _Candidate], report: Report) -> list[str]:
@@ -172,13 +181,6 @@ class AccountImport:
         wanted = select(column).where(column.in_([one.values[column.name] for one in left]))
         async with self._database.read() as connection:
             return set((await connection.execute(wanted)).scalars())
-
-
-def _address(email: str) -> emails.Email:
-    try:
-        return emails.parse(email)
-    except InvalidRequest:
-        raise Refused("invalid_email") from None
 
 
 def _scope(scope: str) -> str:

@@ -31,7 +31,10 @@ WHY: Mapping[Refusal, str] = {
 }
 
 # The columns of a CSV file and the members of a line of JSON. An export has all of them.
-COLUMNS = ("user_id", "email", "scope", "verified", "disabled", "created_at", "password_hash")
+COLUMNS = (
+    *("user_id", "email", "scope", "roles", "verified", "disabled", "created_at"),
+    "password_hash",
+)
 NEEDED = ("email", "password_hash")
 
 # What databases write when they are asked for CSV.
@@ -47,6 +50,7 @@ class Record:
     password_hash: str = field(repr=False)
     user_id: str | None = None
     scope: str = ""
+    roles: str = ""
     is_superuser: bool = False
     is_verified: bool = False
     is_disabled: bool = False
@@ -77,6 +81,7 @@ def record(values: Mapping[str, object]) -> Record:
         password_hash=text(told.get("password_hash", "")),
         user_id=text(told.get("user_id", "")) or None,
         scope=text(told.get("scope", "")),
+        roles=text(told.get("roles", "")),
         is_verified=flag(told.get("verified", False)),
         is_disabled=flag(told.get("disabled", False)),
         created_at=moment(told.get("created_at", "")),
