@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -14,7 +15,7 @@ from limen.events import BreachCheckFailed, Event, Events
 from limen.limen import Limen
 from limen.settings import Settings
 from tests.people import AUTH, attempt
-from tests.ranges import PADDING, Ranges, a_list, answer, digest_of, leaked
+from tests.ranges import PADDING, Ranges, a_list, answer, digest_of, leaked, signed_by_itself
 
 pytestmark = pytest.mark.anyio
 
@@ -158,8 +159,21 @@ async def test_who_is_slow_is_given_up(
     async with asyncio.timeout(5), asking(ranges, "refuse") as someone:
         with pytest.raises(PasswordCheckUnavailable):
             await someone.have()
+        assert someone.seen == [BreachCheckFailed("TimeoutError")]
 
-    assert someone.seen == [BreachCheckFailed("TimeoutError")]
+        monkeypatch.undo()
+        ranges.pause = 0.0
+        assert await someone.have()  # nobody has to restart anything
+
+
+async def test_a_certificate_that_nobody_trusts_is_no_answer(tmp_path: Path) -> None:
+    async with a_list(signed_by_itself(tmp_path)) as ranges, asking(ranges, "refuse") as someone:
+        ranges.answers(leaked(PASSWORD))
+        with pytest.raises(PasswordCheckUnavailable):
+            await someone.have()
+
+    assert someone.seen == [BreachCheckFailed("ConnectError")]
+    assert ranges.asked == []
 
 
 async def test_nobody_there_is_no_answer() -> None:

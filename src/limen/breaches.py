@@ -111,7 +111,6 @@ class BreachedPasswords:
 
     async def _answer(self, prefix: str) -> bytes:
         request = httpx2.Request("GET", f"{self._url}/{prefix}", headers=_HEADERS)
-        request.extensions = {"timeout": httpx2.Timeout(SECONDS).as_dict()}
         response = await self._transport.handle_async_request(request)
         try:
             return await _body(response)
