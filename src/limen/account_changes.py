@@ -24,6 +24,7 @@ ENDS_SESSIONS: Final[dict[events.Change, EndReason]] = {
     "disabled": "disabled",
     "password_changed": "password_changed",
     "password_reset": "password_reset",
+    "invitation_accepted": "password_changed",
     "email_changed": "email_changed",
     "reset_required": "reset_required",
     "sessions_ended": "ended_by_operator",

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Row, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -25,11 +25,11 @@ from limen.emails import Email, Emails
 from limen.errors import AccountNotFound, EmailTaken, InvalidRequest
 from limen.events import Registered
 from limen.passwords import Passwords
-from limen.revocation import RevocationLog
+from limen.revocation import Change, RevocationLog
 
-# Scopes as access tokens carry them: RFC 6749, section 3.3.
-_SCOPE = re.compile(r"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?")
-_LONGEST_SCOPE = 1024
+# Scopes as access tokens carry them: RFC 6749, section 3.3. Roles are written alike.
+_WORDS = re.compile(r"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?")
+_LONGEST_WORDS = 1024
 
 # user_ids are random, so the first so many rows are a fair sample of all.
 HASH_SAMPLE = 1000
@@ -56,6 +56,11 @@ class Account:
     roles: str = ""
     failures: int = 0
     reset_required_at: int | None = None
+
+    @property
+    def address(self) -> Email:
+        """The address with its key."""
+        return Email(self.email, self.email_key)
 
 
 class Accounts:
@@ -89,9 +94,11 @@ class Accounts:
             DatabaseUnavailable: Nothing was created.
         """
         address = self._emails.parse(email)
-        check_scope(scope)
+        check_words(scope, "scope")
         await self._passwords.check_new(password, address.shown)
-        return await self._insert(address, await self._passwords.hash(password), scope)
+        password_hash = await self._passwords.hash(password)
+        async with self._log.change() as change:
+            return await self.add(change, address, password_hash, scope=scope)
 
     async def create_with_hash(self, email: str, password_hash: str, *, scope: str = "") -> Account:
         """Create an account whose password is known only by a hash that another system made.
@@ -102,9 +109,45 @@ class Accounts:
             EmailTaken: There is an account with this address.
             DatabaseUnavailable: Nothing was created.
         """
-        check_scope(scope)
+        check_words(scope, "scope")
         self._passwords.check_hash(password_hash)
-        return await self._insert(self._emails.parse(email), password_hash, scope)
+        address = self._emails.parse(email)
+        async with self._log.change() as change:
+            return await self.add(change, address, password_hash, scope=scope)
+
+    async def add(
+        self,
+        change: Change,
+        address: Email,
+        password_hash: str,
+        *,
+        scope: str = "",
+        roles: str = "",
+        reset_required_at: int | None = None,
+    ) -> Account:
+        """Create an account in a transaction of the caller's, which rolls back if this raises.
+
+        Raises:
+            EmailTaken: There is an account with this address.
+        """
+        account = Account(
+            user_id=secrets.token_hex(16),
+            email=address.shown,
+            email_key=address.key,
+            password_hash=password_hash,
+            cv=1,
+            scope=scope,
+            created_at=self._clock(),
+            disabled_at=None,
+            roles=roles,
+            reset_required_at=reset_required_at,
+        )
+        try:
+            await change.connection.execute(insert(accounts).values(asdict(account)))
+        except IntegrityError:
+            raise EmailTaken from None
+        change.happened(Registered(account.user_id))
+        return account
 
     async def find(self, email: str) -> Account | None:
         """Return the account that any spelling of an address means.
@@ -202,42 +245,23 @@ class Accounts:
         async with self._database.read() as connection:
             return (await connection.execute(query)).scalars().all()
 
-    async def _insert(self, address: Email, password_hash: str, scope: str) -> Account:
-        account = Account(
-            user_id=secrets.token_hex(16),
-            email=address.shown,
-            email_key=address.key,
-            password_hash=password_hash,
-            cv=1,
-            scope=scope,
-            created_at=self._clock(),
-            disabled_at=None,
-        )
-        try:
-            async with self._log.change() as change:
-                await change.connection.execute(insert(accounts).values(asdict(account)))
-                change.happened(Registered(account.user_id))
-        except IntegrityError:
-            raise EmailTaken from None
-        return account
-
     async def _one(self, which: ColumnElement[bool]) -> Account | None:
         async with self._database.read() as connection:
             row = (await connection.execute(select(accounts).where(which))).one_or_none()
         return None if row is None else _account(row)
 
 
-def check_scope(scope: str) -> None:
-    """Refuse what is no list of scopes.
+def check_words(words: str, what: Literal["scope", "role"]) -> None:
+    """Refuse what a token could not carry as the scopes or roles of an account.
 
     Raises:
-        InvalidRequest: A token could not carry it.
+        InvalidRequest: They are no words with single spaces between.
     """
-    if len(scope) > _LONGEST_SCOPE or not _SCOPE.fullmatch(scope):
+    if len(words) > _LONGEST_WORDS or not _WORDS.fullmatch(words):
         raise InvalidRequest(
-            "Scopes are words of visible ASCII without quotes and backslashes, "
-            f"{_LONGEST_SCOPE} characters in all, with single spaces between.",
-            field="scope",
+            f"{what.capitalize()}s are words of visible ASCII without quotes and backslashes, "
+            f"{_LONGEST_WORDS} characters in all, with single spaces between.",
+            field=what,
         )
 
 

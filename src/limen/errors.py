@@ -15,6 +15,7 @@
     ├── EmailNotVerified            the password is right, and its address must be verified first
     ├── InvalidClient               no client credentials, or wrong ones: one answer
     ├── RegistrationClosed          nobody may open an account for himself here
+    ├── InvitationRequired          nobody may without an invitation
     ├── EmailTaken
     ├── AccountNotFound
     ├── Busy                        the hashing queue is full
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidCredentials",
     "InvalidRefreshToken",
     "InvalidRequest",
+    "InvitationRequired",
     "LimenError",
     "PasswordCheckUnavailable",
     "PasswordRefused",
@@ -144,6 +146,11 @@ class InvalidClient(LimenError):
 class RegistrationClosed(LimenError):
     code = "registration_closed"
     detail = "Accounts are made by the operator here."
+
+
+class InvitationRequired(LimenError):
+    code = "invitation_required"
+    detail = "Registering needs an invitation here: send the code that was mailed to you."
 
 
 class EmailTaken(LimenError):

@@ -42,6 +42,7 @@ Change = Literal[
     "locked",
     "sessions_ended",
     "invited",
+    "invitation_accepted",
     "deleted",
     "erased",
 ]

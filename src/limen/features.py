@@ -20,18 +20,22 @@ from limen.blocklist import Blocklist
 from limen.breaches import BreachedPasswords
 from limen.clock import SECOND, Clock
 from limen.codes import Codes
+from limen.confirmation import Confirmation
 from limen.credentials import ClientCredentials
 from limen.current_password import CurrentPassword
 from limen.database.engine import Database
 from limen.database.migrate import needed_revision
 from limen.database.opening import open_database, prepare
 from limen.devices import Devices
+from limen.email_change import EmailChange
+from limen.email_verification import EmailVerification
 from limen.emails import Emails
 from limen.errors import DatabaseUnavailable
 from limen.events import Events
 from limen.feed import Feed
 from limen.hashing import HashingRoom
 from limen.introspection import Introspection
+from limen.invitations import Invitations
 from limen.key_ring import KeyRing
 from limen.keys import SigningKeys
 from limen.login import Login, LoginPolicies
@@ -226,10 +230,50 @@ class Features:
             clock=clock,
             events=events,
         )
+        self.confirmation = Confirmation(self.accounts, self.login, self.mailed_codes)
+        self.email_verification = EmailVerification(
+            log=self.log,
+            accounts=self.accounts,
+            emails=self.emails,
+            changes=self.changes,
+            codes=self.mailed_codes,
+            requests=self.mail_requests,
+            confirmation=self.confirmation,
+            clock=clock,
+        )
+        self.email_change = EmailChange(
+            log=self.log,
+            accounts=self.accounts,
+            emails=self.emails,
+            changes=self.changes,
+            codes=self.mailed_codes,
+            mail=self.mail,
+            requests=self.mail_requests,
+            current_password=self.current_password,
+            confirmation=self.confirmation,
+            clock=clock,
+        )
+        self.invitations = Invitations(
+            log=self.log,
+            accounts=self.accounts,
+            emails=self.emails,
+            changes=self.changes,
+            passwords=self.passwords,
+            codes=self.mailed_codes,
+            clock=clock,
+        )
         self.registration = Registration(
-            self.accounts,
-            limits,
-            is_open=settings.registration == "open",
+            log=self.log,
+            accounts=self.accounts,
+            emails=self.emails,
+            passwords=self.passwords,
+            limits=limits,
+            mail=self.mail,
+            requests=self.mail_requests,
+            verification=self.email_verification,
+            invitations=self.invitations,
+            who=settings.registration,
+            is_quiet=settings.smtp_url is not None,
             policy=_policy(REGISTER_ADDRESS, settings.register_address_limit),
         )
         self.logout = Logout(self.sessions, self.tokens, memory.verifier)

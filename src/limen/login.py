@@ -172,6 +172,7 @@ class Login:
                 cv=account.cv,
                 scope=account.scope,
                 roles=account.roles,
+                email_verified=account.verified_at is not None,
             )
             if session is None:
                 return None

@@ -21,7 +21,7 @@ from limen.revocation import RevocationLog
 
 USEFUL_SECONDS = 3600  # who has waited longer has asked again
 
-# Does what was asked for, and returns in a word what it was, for operators. May be called twice.
+# Does what was asked for, perhaps a second time, and returns in a few words what it was.
 Answer = Callable[[Mapping[str, Any]], Awaitable[str]]
 
 

@@ -188,6 +188,13 @@ class Passwords:
         """Return the hash to verify against for an address without an account; none matches it."""
         return self._stand_ins.choose(email_key)
 
+    def of_nobody(self, email_key: str) -> str:
+        """Return a hash for an account without a password, at the cost of this address's stand-in.
+
+        No password matches it, so signing in tells such an account from none as little as any.
+        """
+        return decoy(front_of(self.stand_in(email_key)) or self._front)
+
     def learn(self, sample: Sequence[str]) -> None:
         """Take a random sample of the stored hashes, at start and now and then, for `stand_in`."""
         self._stand_ins.learn(sample)

@@ -128,6 +128,7 @@ def _statement() -> ReturningUpdate[Any]:
             row.abs_exp,
             select(accounts.c.scope).where(account).scalar_subquery().label("scope"),
             select(accounts.c.roles).where(account).scalar_subquery().label("roles"),
+            select(accounts.c.verified_at).where(account).scalar_subquery().label("verified_at"),
         )
     )
 
@@ -202,6 +203,6 @@ class Refresh:
         if row.outcome == Outcome.REPLAY:
             raise InvalidRefreshToken
         return self._tokens.issue(
-            Grant(row.user_id, row.sid, row.cv, row.scope, row.roles),
+            Grant(row.user_id, row.sid, row.cv, row.scope, row.roles, row.verified_at is not None),
             Generation(row.user_id, presented.fid, row.gen, row.rotated_at, row.abs_exp),
         )

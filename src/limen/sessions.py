@@ -44,7 +44,14 @@ class Sessions:
         self._clock = clock
 
     async def start(
-        self, connection: AsyncConnection, *, user_id: str, cv: int, scope: str, roles: str = ""
+        self,
+        connection: AsyncConnection,
+        *,
+        user_id: str,
+        cv: int,
+        scope: str,
+        roles: str = "",
+        email_verified: bool = False,
     ) -> Session | None:
         """Start a session, or return None if the account was disabled or changed meanwhile.
 
@@ -77,7 +84,7 @@ class Sessions:
         starting = insert(sessions).from_select([*row], still_so).returning(sessions.c.sid)
         if (await connection.execute(starting)).one_or_none() is None:
             return None
-        return Session(Grant(user_id, sid, cv, scope, roles), generation)
+        return Session(Grant(user_id, sid, cv, scope, roles, email_verified), generation)
 
     async def end_by_fid(self, fid: str, reason: EndReason) -> None:
         """End the session that a refresh token names.

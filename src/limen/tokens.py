@@ -47,6 +47,7 @@ class Grant:
     cv: int
     scope: str
     roles: str = ""
+    email_verified: bool = False
     custom: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -164,6 +165,7 @@ class Tokens:
             "type": "access",
             "cv": grant.cv,
             "scope": grant.scope,
+            "email_verified": grant.email_verified,
             **({"roles": grant.roles.split(" ")} if grant.roles else {}),
         }
         return _signed(ACCESS_TYPE, self._ring.signing, claims)

@@ -12,6 +12,8 @@ from starlette.types import Lifespan
 
 from limen import origin
 from limen.api import (
+    email_change,
+    email_verify,
     introspect,
     jwks,
     login,
@@ -36,6 +38,9 @@ PREFIX = "/api/v1/auth"
 # are apart: an application that mounts limen may have a /metrics of its own, which is its affair.
 OPEN = {
     "register": f"POST {PREFIX}/register",
+    "verify_email": f"POST {PREFIX}/email/verify",
+    "confirm_email": f"POST {PREFIX}/email/verify/confirm",
+    "confirm_email_change": f"POST {PREFIX}/email/change/confirm",
     "login": f"POST {PREFIX}/login",
     "refresh": f"POST {PREFIX}/refresh",
     "logout": f"POST {PREFIX}/logout",
@@ -63,6 +68,8 @@ def routes(limen: Wiring, lifespan: Lifespan[Any]) -> APIRouter:
     guarded = _guarded(limen)
     auth = APIRouter(prefix=PREFIX, route_class=guarded, tags=["limen"])
     for resource in (register, login, refresh, logout, me, revocations, introspect, revoke):
+        resource.add_to(auth, limen)
+    for resource in (email_verify, email_change):
         resource.add_to(auth, limen)
     well_known = APIRouter(route_class=guarded, tags=["limen"])
     jwks.add_to(well_known, limen)

@@ -31,6 +31,32 @@ class Credentials(Body):
     password: PasswordText
 
 
+class Registering(Credentials):
+    """`invitation` is the code of one, where registering needs it."""
+
+    invitation: CodeText | None = None
+
+
+class EmailBody(Body):
+    email: EmailText
+
+
+class ConfirmBody(Body):
+    """A code, and beside it the password; or an access token, and no password.
+
+    Six digits that come with a password need the `email` with which one signs in.
+    """
+
+    code: CodeText
+    password: PasswordText | None = None
+    email: EmailText | None = None
+
+
+class NewEmailBody(Body):
+    email: EmailText
+    current_password: PasswordText
+
+
 class PasswordGrant(Body):
     """The form of an OAuth 2.0 password grant (RFC 6749, section 4.3.2); the first two count."""
 
@@ -99,6 +125,7 @@ class MeReply(AccountReply):
     sid: str
     scope: str
     created_at: str
+    email_verified: bool
 
 
 class RevocationEntry(BaseModel):

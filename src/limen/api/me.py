@@ -23,4 +23,5 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
             sid=user.sid,
             scope=" ".join(sorted(user.scopes)),
             created_at=created_at.isoformat().replace("+00:00", "Z"),
+            email_verified=account.verified_at is not None,
         )

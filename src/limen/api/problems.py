@@ -23,6 +23,7 @@ _STATUSES: Final[dict[type[LimenError], tuple[int, str]]] = {
     errors.EmailNotVerified: (403, "Address not verified"),
     errors.InvalidClient: (401, "Client refused"),
     errors.RegistrationClosed: (403, "Registration closed"),
+    errors.InvitationRequired: (403, "Invitation required"),
     errors.EmailTaken: (409, "E-mail address taken"),
     errors.AccountNotFound: (404, "Account not found"),
     errors.Busy: (503, "Busy"),

@@ -21,6 +21,9 @@ from limen.verify.claims import Claims
 from limen.verify.fastapi import CurrentUser
 from limen.verify.problems import MEDIA_TYPE
 
+# An open route, which an access token may come along to: for the OpenAPI document.
+HOLDER_OR_NOBODY: dict[str, Any] = {"security": [{"limen": []}, {}]}
+
 _PROBLEM = {"schema": ProblemReply.model_json_schema()}
 
 _HEADERS = {

@@ -6,6 +6,7 @@ from limen.cli.clients import clients
 from limen.cli.commands import Program
 from limen.cli.config import config
 from limen.cli.doctor import doctor
+from limen.cli.invitations import invite
 from limen.cli.keys import keys
 from limen.cli.migrate import migrate
 from limen.cli.passwords import passwords
@@ -15,6 +16,8 @@ from limen.cli.token import token
 from limen.cli.transfer import export, import_
 from limen.cli.users import users
 from limen.cli.version import version
+
+users.add_command(invite)
 
 COMMANDS = (serve, users, passwords, keys, clients, migrate, doctor, config, token, probe, version)
 

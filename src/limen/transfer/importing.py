@@ -11,11 +11,11 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Column, select
 
-from limen.accounts import check_scope
+from limen.accounts import check_words
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import accounts
@@ -72,7 +72,7 @@ class AccountImport:
         superuser_scope: str = "",
         drop_bad_hashes: bool = False,
     ) -> None:
-        check_scope(superuser_scope)
+        check_words(superuser_scope, "scope")
         self._database = database
         self._log = log
         self._emails = emails
@@ -123,8 +123,8 @@ class AccountImport:
             "email_key": address.key,
             "password_hash": self._password_hash(record.password_hash),
             "cv": 1,
-            "scope": _scope(scope),
-            "roles": _scope(record.roles),
+            "scope": _words(scope, "scope"),
+            "roles": _words(record.roles, "role"),
             "created_at": now if record.created_at is None else record.created_at,
             "disabled_at": now if record.is_disabled else None,
             "verified_at": now if record.is_verified else None,
@@ -183,12 +183,12 @@ class AccountImport:
             return set((await connection.execute(wanted)).scalars())
 
 
-def _scope(scope: str) -> str:
+def _words(words: str, what: Literal["scope", "role"]) -> str:
     try:
-        check_scope(scope)
+        check_words(words, what)
     except InvalidRequest:
         raise Refused("invalid_scope") from None
-    return scope
+    return words
 
 
 def _user_id(user_id: str | None) -> str:

@@ -24,7 +24,7 @@ WHY: Mapping[Refusal, str] = {
     "duplicate_email": "a row before it has the same address",
     "unknown_hash": "its password hash is of no scheme that can be checked",
     "hash_cost": "its password hash is too cheap to trust or too expensive to check",
-    "invalid_scope": "its scope is not one that a token can carry",
+    "invalid_scope": "its scope or its roles are none that a token can carry",
     "invalid_moment": "it was created at no time that can be read, or in the future",
     "invalid_user_id": "its user_id is not 32 hexadecimal digits",
     "user_id_taken": "another account has its user_id",

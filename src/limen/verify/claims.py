@@ -21,7 +21,8 @@ class Claims:
 
     `user_id`, `sid` (the session) and `jti` (this token) are opaque. `cv` is the account's
     credential version when the token was issued. Times are in whole seconds since the Unix epoch.
-    `roles` are those of RFC 9068, section 2.2.3.1.
+    `roles` are those of RFC 9068, section 2.2.3.1; `email_verified` is OpenID Connect's, and says
+    whether the account's owner had shown that he reads the mail of its address.
     """
 
     user_id: str
@@ -35,6 +36,7 @@ class Claims:
     cv: int
     scopes: frozenset[str]
     roles: frozenset[str] = frozenset()
+    email_verified: bool = False
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, object]) -> Self:
@@ -61,6 +63,7 @@ class Claims:
             cv=_whole(payload, "cv"),
             scopes=_scopes(payload),
             roles=_roles(payload),
+            email_verified=_switch(payload, "email_verified"),
         )
 
 
@@ -98,3 +101,10 @@ def _roles(payload: Mapping[str, object]) -> frozenset[str]:
     if not isinstance(value, list) or not all(isinstance(role, str) and role for role in value):
         raise InvalidToken("bad_claims")
     return frozenset(value)
+
+
+def _switch(payload: Mapping[str, object], name: str) -> bool:
+    value = payload.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidToken("bad_claims")
+    return value

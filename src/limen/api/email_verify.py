@@ -1,0 +1,51 @@
+"""POST /email/verify and /email/verify/confirm: show that one reads the mail of an address."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from limen.api.bodies import AcceptedReply, ConfirmBody, EmailBody
+from limen.api.wiring import HOLDER_OR_NOBODY, Wiring, refusals
+from limen.confirmation import Confirming
+from limen.login import Client
+from limen.verify.claims import Claims
+from limen.verify.errors import MissingToken
+
+
+def add_to(router: APIRouter, limen: Wiring) -> None:
+    @router.post(
+        "/email/verify",
+        status_code=202,
+        openapi_extra=HOLDER_OR_NOBODY,
+        responses=refusals(400, 401, 404, 422, 429, 503),
+    )
+    async def verify_email(
+        client: Annotated[Client, Depends(limen.client)],
+        holder: Annotated[Claims | None, Depends(limen.holder)],
+        body: EmailBody | None = None,
+    ) -> AcceptedReply:
+        """Mail another code to the address in the body, or to that of the access token."""
+        verification = limen.features.email_verification
+        if body is not None:
+            await verification.ask(body.email, client)
+        elif holder is not None:
+            await verification.send_again(holder.user_id, client)
+        else:
+            raise MissingToken
+        return AcceptedReply()
+
+    @router.post(
+        "/email/verify/confirm",
+        status_code=204,
+        response_class=Response,
+        openapi_extra=HOLDER_OR_NOBODY,
+        responses=refusals(400, 401, 404, 422, 429, 503),
+    )
+    async def confirm_email(
+        body: ConfirmBody,
+        client: Annotated[Client, Depends(limen.client)],
+        holder: Annotated[Claims | None, Depends(limen.holder)],
+    ) -> None:
+        """Verify the address to which the code was mailed."""
+        by = Confirming(body.code, client, holder, body.password, body.email)
+        await limen.features.email_verification.confirm(by)
