@@ -28,6 +28,7 @@ ENDS_SESSIONS: Final[dict[events.Change, EndReason]] = {
     "email_changed": "email_changed",
     "reset_required": "reset_required",
     "sessions_ended": "ended_by_operator",
+    "other_sessions_ended": "ended_by_owner",
     "deleted": "deleted",
 }
 RENEWS_TOKENS: Final[frozenset[events.Change]] = frozenset({"access_changed"})

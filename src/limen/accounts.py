@@ -24,6 +24,7 @@ from limen.database.schema import accounts
 from limen.emails import Email, Emails
 from limen.errors import AccountNotFound, EmailTaken, InvalidRequest
 from limen.events import Registered
+from limen.mail_requests import MailRequests
 from limen.passwords import Passwords
 from limen.revocation import Change, RevocationLog
 
@@ -74,6 +75,7 @@ class Accounts:
         passwords: Passwords,
         *,
         emails: Emails,
+        requests: MailRequests,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -81,6 +83,7 @@ class Accounts:
         self._changes = changes
         self._passwords = passwords
         self._emails = emails
+        self._requests = requests
         self._clock = clock
 
     async def create(self, email: str, password: str, *, scope: str = "") -> Account:
@@ -207,6 +210,21 @@ class Accounts:
         await self._passwords.check_new(password, account.email)
         password_hash = await self._passwords.hash(password)
         await self.change(user_id, "password_changed", **new_password(password_hash))
+
+    async def require_reset(self, user_id: str) -> None:
+        """Let nobody sign in until another password was chosen with a code, which is mailed.
+
+        What the account was given is void.
+
+        Raises:
+            AccountNotFound: There is none of that id.
+            DatabaseUnavailable: Nothing has changed.
+        """
+        values = {"reset_required_at": self._clock()}
+        async with self._log.change() as change:
+            if not await self._changes.make(change, user_id, "reset_required", values=values):
+                raise AccountNotFound
+            await self._requests.put(change, "reset_required", {"user_id": user_id})
 
     async def end_sessions(self, user_id: str) -> None:
         """End all of the account's sessions.

@@ -18,6 +18,7 @@
     ├── InvitationRequired          nobody may without an invitation
     ├── EmailTaken
     ├── AccountNotFound
+    ├── SessionNotFound             no session of this account has that sid
     ├── Busy                        the hashing queue is full
     ├── PasswordCheckUnavailable    nobody can tell whether a new password has leaked
     ├── DatabaseUnavailable         locked, full, read-only or gone: nothing was decided
@@ -51,6 +52,7 @@ __all__ = [
     "RefreshSuperseded",
     "RegistrationClosed",
     "SchemaOutdated",
+    "SessionNotFound",
     "TooManyAttempts",
     "WrongPassword",
 ]
@@ -161,6 +163,11 @@ class EmailTaken(LimenError):
 class AccountNotFound(LimenError):
     code = "account_not_found"
     detail = "There is no such account."
+
+
+class SessionNotFound(LimenError):
+    code = "session_not_found"
+    detail = "This account has no such session."
 
 
 class Busy(LimenError):

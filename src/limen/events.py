@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-SignInOutcome = Literal["success", "invalid_credentials", "too_many_attempts", "busy"]
+SignInOutcome = Literal[
+    "success", "invalid_credentials", "email_not_verified", "too_many_attempts", "busy"
+]
 RefreshOutcome = Literal[
     "rotated", "coalesced", "same_successor", "fast_forwarded", "superseded", "replayed", "invalid"
 ]
@@ -41,6 +43,7 @@ Change = Literal[
     "reset_required",
     "locked",
     "sessions_ended",
+    "other_sessions_ended",
     "invited",
     "invitation_accepted",
     "deleted",

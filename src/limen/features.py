@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from limen.account_changes import AccountChanges
+from limen.account_deletion import AccountDeletion
 from limen.accounts import Accounts
 from limen.audit import AuditTrail
 from limen.blocklist import Blocklist
@@ -38,12 +39,16 @@ from limen.introspection import Introspection
 from limen.invitations import Invitations
 from limen.key_ring import KeyRing
 from limen.keys import SigningKeys
+from limen.lock import Lock
 from limen.login import Login, LoginPolicies
 from limen.logout import Logout
 from limen.mail import Mail
 from limen.mail_requests import MailRequests
 from limen.mailed_codes import CodePolicies, MailedCodes
 from limen.outbox import Outbox
+from limen.own_sessions import OwnSessions
+from limen.password_change import PasswordChange
+from limen.password_reset import PasswordReset
 from limen.passwords import Passwords
 from limen.rate_limits import Policy, RateLimits
 from limen.refresh import Refresh
@@ -176,8 +181,21 @@ class Features:
         self.sessions = Sessions(self.log, lifetime=settings.session_lifetime, clock=clock)
         self.changes = AccountChanges(self.sessions)
         self.emails = Emails(allow_special=settings.special_email_domains)
+        self.mail_requests = MailRequests(
+            self.outbox,
+            self.log,
+            limits,
+            mailbox=_policy(MAIL, settings.mail_limit),
+            address=_policy(MAIL_ADDRESS, settings.mail_address_limit),
+        )
         self.accounts = Accounts(
-            database, self.log, self.changes, self.passwords, emails=self.emails, clock=clock
+            database,
+            self.log,
+            self.changes,
+            self.passwords,
+            emails=self.emails,
+            requests=self.mail_requests,
+            clock=clock,
         )
         self.codes = Codes(database, key=secret.derive("codes"), clock=clock)
         self.mail = Mail(self.outbox)
@@ -198,13 +216,6 @@ class Features:
                 "invite": settings.invitation_lifetime,
             },
         )
-        self.mail_requests = MailRequests(
-            self.outbox,
-            self.log,
-            limits,
-            mailbox=_policy(MAIL, settings.mail_limit),
-            address=_policy(MAIL_ADDRESS, settings.mail_address_limit),
-        )
         self.login = Login(
             database=database,
             log=self.log,
@@ -214,15 +225,44 @@ class Features:
             passwords=self.passwords,
             tokens=self.tokens,
             limits=limits,
+            lock=Lock(self.mail_requests),
             devices=Devices(secret.derive("devices"), clock),
             policies=LoginPolicies(
                 account=_policy(LOGIN, settings.login_limit),
                 device=_policy(LOGIN_DEVICE, settings.login_limit),
                 address=_policy(LOGIN_ADDRESS, settings.login_address_limit),
             ),
+            only_verified=settings.unverified_sign_in == "refuse",
             events=events,
         )
         self.current_password = CurrentPassword(self.accounts, self.login)
+        self.password_reset = PasswordReset(
+            log=self.log,
+            accounts=self.accounts,
+            emails=self.emails,
+            changes=self.changes,
+            passwords=self.passwords,
+            codes=self.mailed_codes,
+            mail=self.mail,
+            requests=self.mail_requests,
+            clock=clock,
+        )
+        self.password_change = PasswordChange(
+            log=self.log,
+            changes=self.changes,
+            passwords=self.passwords,
+            mail=self.mail,
+            current_password=self.current_password,
+        )
+        self.own_sessions = OwnSessions(
+            database,
+            self.log,
+            self.changes,
+            self.sessions,
+            idle=settings.refresh_token_lifetime * SECOND,
+            clock=clock,
+        )
+        self.account_deletion = AccountDeletion(self.log, self.changes, self.current_password)
         self.refresh = Refresh(
             self.log,
             self.tokens,

@@ -2,16 +2,21 @@
 
     0. is there room to hash?            if not, refused in microseconds, before any other work
     1. take a slot in every limit        before anything is looked at, so that guessing is bounded
-    2. look the account up               unknown and disabled accounts go on with a stand-in
+    2. look the account up               unknown, disabled and locked ones go on with a stand-in
     3. verify the password               the same hash work in every case
-    4. start the session                 if the account is still as it was read; the slots are given
-                                         back and a better hash is stored in the same transaction
-    5. issue the tokens
+    4. is the address verified?          if it must be; asked only where the password was right
+    5. start the session                 if the account is still as it was read; the slots are given
+                                         back, failures forgotten and a better hash is stored in the
+                                         same transaction
+    6. issue the tokens
 
-Wrong password, unknown account, disabled account, empty password: one answer, one amount of work,
+Wrong password, unknown, disabled or locked account, empty password: one answer, one amount of work,
 and the same limits, so that neither the text nor the time nor the count tells who has an account.
+Each failure counts towards the lock (`limen.lock`).
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import update
@@ -23,11 +28,18 @@ from limen.database.engine import Database
 from limen.database.schema import accounts
 from limen.devices import Devices
 from limen.emails import Emails
-from limen.errors import Busy, InvalidCredentials, LimenError, TooManyAttempts
+from limen.errors import (
+    Busy,
+    EmailNotVerified,
+    InvalidCredentials,
+    LimenError,
+    TooManyAttempts,
+)
 from limen.events import Events, PasswordUpgraded, SignIn, SignInOutcome
+from limen.lock import Lock
 from limen.passwords import Passwords, Verdict
 from limen.rate_limits import Attempt, Bucket, Policy, RateLimits
-from limen.revocation import RevocationLog
+from limen.revocation import Change, RevocationLog
 from limen.sessions import Session, Sessions
 from limen.tokens import TokenPair, Tokens
 
@@ -49,6 +61,19 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class RightPassword:
+    """A password that has proved right: of which account, and in which attempt.
+
+    `device` is the name of the known device that it came from; `upgraded` a better hash to store.
+    """
+
+    account: Account
+    attempt: Attempt
+    device: str | None
+    upgraded: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class LoginPolicies:
     """The limits on failures: of an account, of one known device of it, of an address prefix."""
 
@@ -58,7 +83,7 @@ class LoginPolicies:
 
 
 class Login:
-    """Signs accounts in."""
+    """Signs accounts in; with `only_verified`, none whose address was not verified."""
 
     def __init__(
         self,
@@ -71,8 +96,10 @@ class Login:
         passwords: Passwords,
         tokens: Tokens,
         limits: RateLimits,
+        lock: Lock,
         devices: Devices,
         policies: LoginPolicies,
+        only_verified: bool,
         events: Events,
     ) -> None:
         self._database = database
@@ -83,15 +110,18 @@ class Login:
         self._passwords = passwords
         self._tokens = tokens
         self._limits = limits
+        self._lock = lock
         self._devices = devices
         self._policies = policies
+        self._only_verified = only_verified
         self._events = events
 
     async def sign_in(self, email: str, password: str, client: Client) -> SignedIn:
         """Exchange an e-mail address and a password for the tokens of a new session.
 
         Raises:
-            InvalidCredentials: They do not belong together, or the account is disabled.
+            InvalidCredentials: They do not belong together, or the account is disabled or locked.
+            EmailNotVerified: They do, and the address must be verified first.
             TooManyAttempts: A limit is reached; the password was not looked at.
             Busy: The hashing queue is full; the password was not looked at.
             DatabaseUnavailable: No session was started.
@@ -108,37 +138,47 @@ class Login:
         Within the limits of signing in; a failure counts like a failed sign-in.
 
         Raises:
-            InvalidCredentials: They do not belong together, or the account is disabled.
+            InvalidCredentials: They do not belong together, or the account is disabled or locked.
             TooManyAttempts: A limit is reached; the password was not looked at.
             Busy: The hashing queue is full; the password was not looked at.
             DatabaseUnavailable: Nothing was decided.
         """
-        self._passwords.require_room()
-        email_key = self._emails.lookup_key(email)
-        device = self._devices.recognise(client.device, email_key)
-        async with self._limits.attempt(*self._buckets(email_key, device, client)) as attempt:
-            account = await self._accounts.find(email)
-            verdict = await self._verify(account, email_key, password, attempt)
-            if account is None or not verdict.matches:
-                await self._count_failure(email_key, account)
-                raise InvalidCredentials
-            async with self._database.write() as connection:
-                await self._limits.give_back(connection, attempt)
-        return account
+        async with (
+            self._right_password(email, password, client) as right,
+            self._log.change() as change,
+        ):
+            await self._settle(change, right)
+        return right.account
 
     async def _sign_in(self, email: str, password: str, client: Client) -> SignedIn:
+        async with self._right_password(email, password, client) as right:
+            await self._require_verified(right)
+            session = await self._start(right)
+        tokens = self._tokens.issue(session.grant, session.generation)
+        new = None if right.device else self._devices.issue(right.account.email_key)
+        return SignedIn(tokens, new)
+
+    @asynccontextmanager
+    async def _right_password(
+        self, email: str, password: str, client: Client
+    ) -> AsyncIterator[RightPassword]:
+        """Take the slots and check the password. The block may still find it worth nothing."""
         self._passwords.require_room()
         email_key = self._emails.lookup_key(email)
         device = self._devices.recognise(client.device, email_key)
+        is_known = device is not None
         async with self._limits.attempt(*self._buckets(email_key, device, client)) as attempt:
             account = await self._accounts.find(email)
-            verdict = await self._verify(account, email_key, password, attempt)
-            session = account and verdict.matches and await self._start(account, verdict, attempt)
-            if not session:
-                await self._count_failure(email_key, account)
+            stored = self._stored(account, email_key, is_known=is_known)
+            verdict = await self._verify(password, stored, attempt)
+            if account is None or not verdict.matches:
+                await self._count_failure(email_key, account, is_known=is_known)
                 raise InvalidCredentials
-        tokens = self._tokens.issue(session.grant, session.generation)
-        return SignedIn(tokens, None if device else self._devices.issue(email_key))
+            try:
+                yield RightPassword(account, attempt, device, verdict.upgraded)
+            except InvalidCredentials:
+                await self._count_failure(email_key, account, is_known=is_known)
+                raise
 
     def _buckets(self, email_key: str, device: str | None, client: Client) -> tuple[Bucket, Bucket]:
         """A known device has slots of its own instead of the account's, which strangers share."""
@@ -149,13 +189,15 @@ class Login:
         )
         return who, self._limits.bucket(self._policies.address, bucket(client.address))
 
-    async def _verify(
-        self, account: Account | None, email_key: str, password: str, attempt: Attempt
-    ) -> Verdict:
+    def _stored(self, account: Account | None, email_key: str, *, is_known: bool) -> str:
+        """Return the hash to check against, which is of no password where none is right."""
         if account is None or account.disabled_at is not None:
-            stored = self._passwords.stand_in(email_key)
-        else:
-            stored = account.password_hash
+            return self._passwords.stand_in(email_key)
+        if not self._lock.is_open(account, is_known=is_known):
+            return self._passwords.look_alike(account.password_hash)
+        return account.password_hash
+
+    async def _verify(self, password: str, stored: str, attempt: Attempt) -> Verdict:
         try:
             return await self._passwords.verify(password, stored)
         except Busy:  # the password was not looked at, so the attempt does not count
@@ -163,9 +205,19 @@ class Login:
                 await self._limits.give_back(connection, attempt)
             raise
 
-    async def _start(self, account: Account, verdict: Verdict, attempt: Attempt) -> Session | None:
-        """Start the session, unless the account was disabled or changed meanwhile."""
+    async def _require_verified(self, right: RightPassword) -> None:
+        if right.account.verified_at is not None or not self._only_verified:
+            return
         async with self._log.change() as change:
+            await self._settle(change, right)
+            change.happened(SignIn("email_not_verified", right.account.user_id))
+        raise EmailNotVerified
+
+    async def _start(self, right: RightPassword) -> Session:
+        """Start the session, unless the account was disabled, locked or changed meanwhile."""
+        account = right.account
+        async with self._log.change() as change:
+            await self._settle(change, right)
             session = await self._sessions.start(
                 change.connection,
                 user_id=account.user_id,
@@ -175,23 +227,26 @@ class Login:
                 email_verified=account.verified_at is not None,
             )
             if session is None:
-                return None
-            await self._limits.give_back(change.connection, attempt)
+                raise InvalidCredentials
             change.happened(SignIn("success", account.user_id, session.grant.sid))
-            if verdict.upgraded:
-                await self._store(change.connection, account, verdict.upgraded)
+            if right.upgraded:
+                await self._store(change.connection, account, right.upgraded)
                 change.happened(PasswordUpgraded(account.user_id, "argon2id"))
         return session
 
-    async def _count_failure(self, email_key: str, account: Account | None) -> None:
+    async def _settle(self, change: Change, right: RightPassword) -> None:
+        """Give the slots back and forget failures, unless the account was locked meanwhile."""
+        known = right.device is not None
+        if not await self._lock.forget(change, right.account, is_known=known):
+            raise InvalidCredentials
+        await self._limits.give_back(change.connection, right.attempt)
+
+    async def _count_failure(
+        self, email_key: str, account: Account | None, *, is_known: bool
+    ) -> None:
         """Remember the failure; where there is no such account, the same is asked and written."""
-        failed = (
-            update(accounts)
-            .where(accounts.c.email_key == email_key)
-            .values(failures=accounts.c.failures + 1)
-        )
         async with self._log.change() as change:
-            await change.connection.execute(failed)
+            await self._lock.count(change, email_key, is_known=is_known)
             change.happened(SignIn("invalid_credentials", account.user_id if account else None))
 
     async def _store(

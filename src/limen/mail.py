@@ -12,6 +12,7 @@ rendered when it is sent.
     password_changed  notice: the password was changed, or reset
     email_changed     notice, to the old address
     locked            too many wrong passwords: only a reset opens the account now
+    reset_required    the operator wants another password: only a reset opens the account now
     test              does mail work?
 """
 
@@ -31,6 +32,7 @@ Message = Literal[
     "password_changed",
     "email_changed",
     "locked",
+    "reset_required",
     "test",
 ]
 

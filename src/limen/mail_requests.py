@@ -17,7 +17,7 @@ from limen.clients import bucket
 from limen.origin import Origin, coming_from, present
 from limen.outbox import Letter, Outbox
 from limen.rate_limits import Attempt, Bucket, Policy, RateLimits
-from limen.revocation import RevocationLog
+from limen.revocation import Change, RevocationLog
 
 USEFUL_SECONDS = 3600  # who has waited longer has asked again
 
@@ -73,9 +73,13 @@ class MailRequests:
         Raises:
             DatabaseUnavailable: It was not written down.
         """
-        content = {"asked": dict(asked), "origin": asdict(present())}
         async with self._log.change() as change:
-            await self._outbox.put(change, "request", subject, content, useful_for=USEFUL_SECONDS)
+            await self.put(change, subject, asked)
+
+    async def put(self, change: Change, subject: str, asked: Mapping[str, Any]) -> None:
+        """Do the same in the transaction of what causes it."""
+        content = {"asked": dict(asked), "origin": asdict(present())}
+        await self._outbox.put(change, "request", subject, content, useful_for=USEFUL_SECONDS)
 
     async def ask(
         self, subject: str, asked: Mapping[str, Any], *, email_key: str, address: str

@@ -25,7 +25,7 @@ from limen.database.schema import accounts
 from limen.emails import Email
 from limen.errors import InvalidCode, InvalidRequest
 from limen.events import CodeIssued, CodeRefused, Purpose
-from limen.mail import Mail
+from limen.mail import Mail, Message
 from limen.rate_limits import Attempt, Bucket, Policy, RateLimits
 from limen.revocation import Change, RevocationLog
 
@@ -98,15 +98,25 @@ class MailedCodes:
         self._lifetimes = lifetimes
 
     async def send(
-        self, change: Change, purpose: Purpose, *, user_id: str, cv: int, to: Email
+        self,
+        change: Change,
+        purpose: Purpose,
+        *,
+        user_id: str,
+        cv: int,
+        to: Email,
+        message: Message | None = None,
     ) -> Code:
-        """Make a code, in place of an older one of this purpose, and post it to the mailbox."""
+        """Make a code, in place of an older one of this purpose, and post it to the mailbox.
+
+        The message is that of the purpose, unless another one brings it.
+        """
         lifetime = self._lifetimes[purpose]
         code = await self._codes.issue(
             change.connection, purpose, user_id=user_id, cv=cv, email=to, lifetime=lifetime
         )
         await self._mail.post(
-            change, purpose, to.shown, user_id=user_id, code=code, useful_for=lifetime
+            change, message or purpose, to.shown, user_id=user_id, code=code, useful_for=lifetime
         )
         change.happened(CodeIssued(user_id, purpose))
         return code

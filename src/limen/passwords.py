@@ -195,6 +195,13 @@ class Passwords:
         """
         return decoy(front_of(self.stand_in(email_key)) or self._front)
 
+    def look_alike(self, stored: str) -> str:
+        """Return a hash that costs as much to check as a stored one, and that nothing matches.
+
+        It is for an account that no password opens for now, and that must not be seen to be so.
+        """
+        return decoy(front_of(stored) or self._front)
+
     def learn(self, sample: Sequence[str]) -> None:
         """Take a random sample of the stored hashes, at start and now and then, for `stand_in`."""
         self._stand_ins.learn(sample)

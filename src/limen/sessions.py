@@ -94,13 +94,17 @@ class Sessions:
         """
         await self._end(sessions.c.fid_hash == digest(fid), reason)
 
-    async def end_by_sid(self, sid: str, reason: EndReason) -> None:
-        """End the session that an access token names.
+    async def end_by_sid(self, sid: str, reason: EndReason, *, user_id: str | None = None) -> bool:
+        """End the session that an access token names; return whether it went on until now.
+
+        With `user_id`, only if it is one of that account.
 
         Raises:
             DatabaseUnavailable: The session has not ended.
         """
-        await self._end(sessions.c.sid == sid, reason)
+        named = sessions.c.sid == sid
+        own = named if user_id is None else and_(named, sessions.c.user_id == user_id)
+        return await self._end(own, reason)
 
     async def void(
         self, change: Change, user_id: str, reason: EndReason, *, keep: str | None = None

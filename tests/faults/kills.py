@@ -123,6 +123,7 @@ class AtTheWorkers(Accounts):
             features.changes,
             features.passwords,
             emails=features.emails,
+            requests=features.mail_requests,
             clock=system_clock,
         )
         self._url = url

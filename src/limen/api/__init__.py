@@ -21,11 +21,13 @@ from limen.api import (
     me,
     metadata,
     operations,
+    password,
     refresh,
     register,
     revocations,
     revoke,
     script,
+    sessions,
 )
 from limen.api.requests import LimenRoute
 from limen.api.wiring import Wiring
@@ -41,6 +43,8 @@ OPEN = {
     "verify_email": f"POST {PREFIX}/email/verify",
     "confirm_email": f"POST {PREFIX}/email/verify/confirm",
     "confirm_email_change": f"POST {PREFIX}/email/change/confirm",
+    "forgot_password": f"POST {PREFIX}/password/forgot",
+    "reset_password": f"POST {PREFIX}/password/reset",
     "login": f"POST {PREFIX}/login",
     "refresh": f"POST {PREFIX}/refresh",
     "logout": f"POST {PREFIX}/logout",
@@ -69,7 +73,7 @@ def routes(limen: Wiring, lifespan: Lifespan[Any]) -> APIRouter:
     auth = APIRouter(prefix=PREFIX, route_class=guarded, tags=["limen"])
     for resource in (register, login, refresh, logout, me, revocations, introspect, revoke):
         resource.add_to(auth, limen)
-    for resource in (email_verify, email_change):
+    for resource in (email_verify, email_change, password, sessions):
         resource.add_to(auth, limen)
     well_known = APIRouter(route_class=guarded, tags=["limen"])
     jwks.add_to(well_known, limen)

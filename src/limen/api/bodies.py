@@ -4,10 +4,13 @@ Unknown members are refused: a mistyped one is a mistake, not a wish. Lengths ar
 against abuse; what an e-mail address or a password must be, their own modules say.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from limen.clock import SECOND
+from limen.own_sessions import OwnSession
 from limen.tokens import TokenPair
 from limen.verify.gate import MAX_TOKEN_BYTES
 
@@ -54,6 +57,23 @@ class ConfirmBody(Body):
 
 class NewEmailBody(Body):
     email: EmailText
+    current_password: PasswordText
+
+
+class ResetBody(Body):
+    """A code from a mail, and the new password. Six digits need the `email` of the account, too."""
+
+    code: CodeText
+    password: PasswordText
+    email: EmailText | None = None
+
+
+class NewPasswordBody(Body):
+    current_password: PasswordText
+    new_password: PasswordText
+
+
+class CurrentPasswordBody(Body):
     current_password: PasswordText
 
 
@@ -128,6 +148,40 @@ class MeReply(AccountReply):
     email_verified: bool
 
 
+class SessionReply(BaseModel):
+    """`device` is what the client called itself, `address` where it signed in; times in RFC 3339.
+
+    `expires_at` is when the session ends if it is not refreshed before.
+    """
+
+    sid: str
+    device: str | None
+    address: str | None
+    first_seen: str
+    last_seen: str
+    expires_at: str
+    current: bool
+
+    @classmethod
+    def of(cls, session: OwnSession) -> "SessionReply":
+        return cls(
+            sid=session.sid,
+            device=session.device,
+            address=session.address,
+            first_seen=moment(session.first_seen),
+            last_seen=moment(session.last_seen),
+            expires_at=moment(session.expires_at),
+            current=session.is_current,
+        )
+
+
+class SessionsReply(BaseModel):
+    """Those that go on: this one, then the last seen first. `complete` is false past a hundred."""
+
+    sessions: list[SessionReply]
+    complete: bool
+
+
 class RevocationEntry(BaseModel):
     """`subject` is a digest, `value` the lowest `cv` still good; `expires_at` is like `exp`."""
 
@@ -167,3 +221,9 @@ class ProblemReply(BaseModel):
     status: int
     detail: str
     code: str
+
+
+def moment(microseconds: int) -> str:
+    """Return a time as bodies have it: RFC 3339, in UTC, to the second."""
+    at = datetime.fromtimestamp(microseconds // SECOND, UTC)
+    return at.isoformat().replace("+00:00", "Z")

@@ -1,13 +1,12 @@
-"""GET /me: who am I?"""
+"""GET and DELETE /me: who am I, and not to be any more."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
-from limen.api.bodies import MeReply
+from limen.api.bodies import CurrentPasswordBody, MeReply, moment
 from limen.api.wiring import Wiring, refusals
-from limen.clock import SECOND
+from limen.login import Client
 from limen.verify.claims import Claims
 
 
@@ -16,12 +15,25 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
     async def me(user: Annotated[Claims, Depends(limen.current_user)]) -> MeReply:
         """Tell the holder of an access token who he is."""
         account = await limen.features.accounts.get(user.user_id)
-        created_at = datetime.fromtimestamp(account.created_at // SECOND, UTC)
         return MeReply(
             user_id=account.user_id,
             email=account.email,
             sid=user.sid,
             scope=" ".join(sorted(user.scopes)),
-            created_at=created_at.isoformat().replace("+00:00", "Z"),
+            created_at=moment(account.created_at),
             email_verified=account.verified_at is not None,
         )
+
+    @router.delete(
+        "/me",
+        status_code=204,
+        response_class=Response,
+        responses=refusals(400, 401, 403, 404, 422, 429, 503),
+    )
+    async def delete_me(
+        body: CurrentPasswordBody,
+        client: Annotated[Client, Depends(limen.client)],
+        user: Annotated[Claims, Depends(limen.current_user)],
+    ) -> None:
+        """Delete the account, with all its sessions, at once and for good."""
+        await limen.features.account_deletion.delete(user, body.current_password, client)

@@ -26,6 +26,7 @@ _STATUSES: Final[dict[type[LimenError], tuple[int, str]]] = {
     errors.InvitationRequired: (403, "Invitation required"),
     errors.EmailTaken: (409, "E-mail address taken"),
     errors.AccountNotFound: (404, "Account not found"),
+    errors.SessionNotFound: (404, "Session not found"),
     errors.Busy: (503, "Busy"),
     errors.PasswordCheckUnavailable: (503, "Password check unavailable"),
     errors.DatabaseUnavailable: (503, "Database unavailable"),
