@@ -50,6 +50,8 @@ Change = Literal[
     "erased",
 ]
 Purpose = Literal["verify", "reset", "email_change", "invite"]
+LetterKind = Literal["mail", "webhook", "request"]
+LetterOutcome = Literal["delivered", "failed", "retried"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,8 @@ class CodeRefused(Event):
 class Posted(Event):
     """Something from the outbox was delivered, given up, or put off to be tried again."""
 
-    kind: str
-    outcome: Literal["delivered", "failed", "retried"]
+    kind: LetterKind
+    outcome: LetterOutcome
 
 
 @dataclass(frozen=True, slots=True)

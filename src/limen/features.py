@@ -27,6 +27,7 @@ from limen.current_password import CurrentPassword
 from limen.database.engine import Database
 from limen.database.migrate import needed_revision
 from limen.database.opening import open_database, prepare
+from limen.deliveries import Deliveries
 from limen.devices import Devices
 from limen.email_change import EmailChange
 from limen.email_verification import EmailVerification
@@ -35,6 +36,7 @@ from limen.errors import DatabaseUnavailable
 from limen.events import Events
 from limen.feed import Feed
 from limen.hashing import HashingRoom
+from limen.inbox import Inbox
 from limen.introspection import Introspection
 from limen.invitations import Invitations
 from limen.key_ring import KeyRing
@@ -43,6 +45,7 @@ from limen.lock import Lock
 from limen.login import Login, LoginPolicies
 from limen.logout import Logout
 from limen.mail import Mail
+from limen.mail_delivery import MailDelivery, host_of
 from limen.mail_requests import MailRequests
 from limen.mailed_codes import CodePolicies, MailedCodes
 from limen.outbox import Outbox
@@ -59,7 +62,9 @@ from limen.sealing import Seal
 from limen.secret import RootSecret
 from limen.sessions import Sessions
 from limen.settings import Argon2Cost, Limit, Settings
+from limen.smtp import MailServer
 from limen.sweep import Sweep
+from limen.templates import Templates
 from limen.tokens import Tokens
 from limen.verify.revocations import Revocations
 from limen.verify.verifier import Verifier
@@ -70,6 +75,9 @@ HOUSEKEEPING_SECONDS = 60.0
 
 # Another worker, which has issued a token just now, may have a clock that is a little ahead.
 CLOCK_SKEW_SECONDS = 5
+
+# Connections to the mail server: some providers admit no more from one account.
+MAILS_AT_ONCE = 4
 
 # What the limits are called in RateLimit headers, metrics and logs.
 LOGIN, LOGIN_DEVICE, LOGIN_ADDRESS = "login", "login-device", "login-address"
@@ -158,9 +166,15 @@ class Features:
             events=events,
             recorders=(self.audit.record,),
         )
-        self.outbox = Outbox(
-            database, Seal(secret.derive_all("outbox")), clock=clock, events=events
-        )
+        seal = Seal(secret.derive_all("outbox"))
+        self.outbox = Outbox(database, seal, clock=clock, events=events)
+        self.deliveries = Deliveries(database, clock)
+        self.mail_delivery = mail_delivery_of(settings)
+        self.inbox = Inbox(database, seal, self.mail_delivery)
+        if settings.mail_goes == "into the inbox":
+            self.outbox.carried_by("mail", self.mail_delivery.keep, keeps_content=True)
+        else:
+            self.outbox.carried_by("mail", self.mail_delivery.deliver, at_once=MAILS_AT_ONCE)
         self.feed = Feed(self.log, memory.revocations, memory.rounds)
         self.keys = SigningKeys(
             database,
@@ -334,12 +348,15 @@ class Features:
         """Read the signing keys, the whole revocation log, and a sample of the password hashes.
 
         Raises:
-            ConfigurationError: The root secret is not the one the database was made with.
+            ConfigurationError: The root secret is not the one the database was made with; or a
+                template of a mail is wrong.
             DatabaseUnavailable: The database cannot be read or written.
         """
         await self.log.pull()  # first, so that keys made from now on are announced to us
         self.memory.ring.replace(await self.keys.open(to_serve=to_serve))
         self.passwords.learn(await self.accounts.sample_hashes())
+        if to_serve:
+            self.mail_delivery.check()
 
     async def follow(self) -> None:
         """Obey what other processes have revoked, and take over the keys they have made."""
@@ -398,6 +415,20 @@ def database_of(settings: Settings, events: Events) -> Database:
     )
 
 
+def mail_delivery_of(settings: Settings) -> MailDelivery:
+    """Return what writes the mails, and sends them to the server that the settings name."""
+    server = None
+    if settings.smtp_url is not None:
+        server = MailServer.of(settings.smtp_url, greets_as=host_of(settings.public_url))
+    return MailDelivery(
+        Templates(settings.mail_templates),
+        server,
+        sender=settings.mail_from,
+        service=settings.service_name,
+        public_url=settings.public_url,
+    )
+
+
 @asynccontextmanager
 async def opened(
     settings: Settings,
@@ -436,6 +467,8 @@ async def opened(
     )
     try:
         await features.load(to_serve=to_serve)
+        if to_serve:
+            _tell_where_mail_goes(settings)
         yield features
     finally:
         features.room.close()
@@ -463,6 +496,15 @@ async def in_the_background(features: Features) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _tell_where_mail_goes(settings: Settings) -> None:
+    match settings.mail_goes:
+        case "into the inbox":
+            inbox = f"{settings.public_url}/dev/inbox"
+            _logger.info("mail is not sent: read it at %s", inbox)
+        case "nowhere":
+            _logger.warning("mail is not sent at all: LIMEN_SMTP_URL names no mail server")
 
 
 async def _listen(database: Database, following: Rounds) -> None:

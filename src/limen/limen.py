@@ -106,5 +106,6 @@ class Limen:
         The forms of an entry are those of `limen.verify.middleware`: "/path", "GET /path" and
         "/tree/*". Refusals are answered with problem documents (RFC 9457).
         """
-        app.add_middleware(Guard, verifier=self.verifier, open=[*api.OPEN.values(), *open])
+        ours = {**api.OPEN, **(api.OPEN_INBOX if self._wiring.keeps_mail else {})}
+        app.add_middleware(Guard, verifier=self.verifier, open=[*ours.values(), *open])
         add_problem_handlers(app)

@@ -2,7 +2,7 @@
 
 A message is named here and written in a template (`data/mail`). What goes into the outbox, in the
 transaction of the change that causes it, is the name, the mailbox, and the words to fill in; it is
-rendered when it is sent.
+rendered when it is sent (`limen.mail_delivery`).
 
     verify            prove that you read this mailbox
     reset             choose another password
@@ -17,7 +17,7 @@ rendered when it is sent.
 """
 
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Final, Literal, get_args
 
 from limen.codes import Code
 from limen.outbox import Outbox
@@ -35,6 +35,10 @@ Message = Literal[
     "reset_required",
     "test",
 ]
+MESSAGES: Final[tuple[Message, ...]] = get_args(Message)
+
+# These always bring a code, the others may: a link, and six digits that stand for the same.
+WITH_CODE: Final[frozenset[Message]] = frozenset({"verify", "reset", "email_change", "invite"})
 
 NOTICE_SECONDS = 86400  # a notice that is a day late is no use
 
@@ -58,9 +62,17 @@ class Mail:
     ) -> None:
         """Put a message to the mailbox `to`, an address as it is stored, into the outbox.
 
-        It is given up after `useful_for` seconds, as when its code has expired.
+        It is given up after `useful_for` seconds, which is also how long it says that its code
+        is good.
         """
-        content = {"to": to, "code": code and asdict(code), "words": words}
+        content = written_down(to, code=code, good_for=useful_for, **words)
         await self._outbox.put(
             change, "mail", message, content, user_id=user_id, useful_for=useful_for
         )
+
+
+def written_down(
+    to: str, *, code: Code | None = None, good_for: int, **words: str
+) -> dict[str, Any]:
+    """Return what the outbox keeps of a message, beside its name."""
+    return {"to": to, "code": code and asdict(code), "good_for": good_for, "words": words}

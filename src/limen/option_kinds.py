@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from limen.loopback import is_loopback
 from limen.secret import parse_secrets
 
 T = TypeVar("T")
@@ -200,10 +201,9 @@ def _parse_issuer(text: str) -> str:
         address = ip_address(host) if "[" in text else None
     except ValueError:
         raise ValueError(rule) from None
-    loopback = host == "localhost" or host.endswith(".localhost") or _is_loopback(host)
     if url.scheme not in {"http", "https"} or not (address or _HOST.fullmatch(host)) or port == 0:
         raise ValueError(rule)
-    if url.scheme == "http" and not loopback:
+    if url.scheme == "http" and not is_loopback(host):
         raise ValueError("must begin with https:// unless it is this machine's own localhost")
     shown = f"[{address}]" if address else host
     return f"{url.scheme}://{shown}{f':{port}' if port else ''}{url.path.rstrip('/')}"
@@ -215,13 +215,6 @@ def _parse_list(text: str) -> str | None:
 
 def _or_nothing(url: object) -> str:
     return "" if url is None else _is_text(url)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _parse_networks(text: str) -> tuple[Network, ...]:

@@ -25,7 +25,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, insert, select, update
 
@@ -34,12 +34,12 @@ from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import outbox
 from limen.errors import DatabaseUnavailable
-from limen.events import Events, Posted
+from limen.events import Events, LetterKind, LetterOutcome, Posted
 from limen.revocation import Change
 from limen.rounds import Rounds
 from limen.sealing import Seal
 
-Kind = Literal["mail", "webhook", "request"]
+Kind = LetterKind
 
 ROUND_SECONDS = 1.0
 BATCH = 20
@@ -80,11 +80,19 @@ class Letter:
 Carrier = Callable[[Letter], Awaitable[str]]
 
 
+class Opened(NamedTuple):
+    """A letter as it was sealed, and when it becomes useless."""
+
+    letter: Letter
+    until: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Service:
     carrier: Carrier
     rounds: Rounds
     keeps_content: bool
+    at_once: int
 
 
 class Outbox:
@@ -99,9 +107,14 @@ class Outbox:
         self._answers: dict[str, Carrier] = {}
         self.carried_by("request", self._answer)
 
-    def carried_by(self, kind: Kind, carrier: Carrier, *, keeps_content: bool = False) -> None:
-        """Say who delivers the letters of a kind, and whether they can be read afterwards."""
-        self._services[kind] = _Service(carrier, Rounds(ROUND_SECONDS), keeps_content)
+    def carried_by(
+        self, kind: Kind, carrier: Carrier, *, keeps_content: bool = False, at_once: int = BATCH
+    ) -> None:
+        """Say who delivers the letters of a kind, and whether they can be read afterwards.
+
+        He is given so many `at_once`, and must be done with them within the lease.
+        """
+        self._services[kind] = _Service(carrier, Rounds(ROUND_SECONDS), keeps_content, at_once)
 
     def answered_by(self, subject: str, carrier: Carrier) -> None:
         """Say who works off the requests of a subject."""
@@ -159,13 +172,18 @@ class Outbox:
             while rows := await self._take(kind):
                 await asyncio.gather(*map(self._deliver, rows))
 
+    async def caught_up(self, kind: Kind) -> None:
+        """Wait until this process, if it delivers, has tried all that is due of a kind by now."""
+        if service := self._services.get(kind):
+            await service.rounds.anew()
+
     async def _answer(self, letter: Letter) -> str:
         return await self._answers[letter.subject](letter)
 
     async def _take(self, kind: str) -> Sequence[Row[Any]]:
         now, letters = self._clock(), outbox.c
         of_kind = select(letters.id).where(letters.kind == kind, letters.due_at <= now)
-        due = of_kind.order_by(letters.due_at).limit(BATCH)
+        due = of_kind.order_by(letters.due_at).limit(self._services[kind].at_once)
         async with self._database.read() as connection:
             if (await connection.execute(due.limit(1))).first() is None:
                 return ()  # mostly so: then nobody is kept from writing
@@ -180,49 +198,37 @@ class Outbox:
         return rows
 
     async def _deliver(self, row: Row[Any]) -> None:
-        opened = self._seal.open(row.sealed, row.id)
-        if opened is None:
-            await self._finish(row.id, row.kind, "failed", "sealed under a secret that has gone")
+        found = opened(row, self._seal)
+        if found is None:
+            await self._finish(row, "failed", "sealed under a secret that has gone")
             return
-        said = json.loads(opened.content)
-        letter = Letter(
-            row.id,
-            row.kind,
-            row.subject,
-            row.user_id,
-            row.target,
-            row.attempts,
-            row.created_at,
-            said["content"],
-        )
+        if self._clock() > found.until:
+            await self._finish(row, "failed", row.answer or "nobody was there to deliver it")
+            return
         try:
-            answer = await self._services[row.kind].carrier(letter)
+            answer = await self._services[row.kind].carrier(found.letter)
         except Undeliverable as reason:
-            await self._finish(row.id, row.kind, "failed", str(reason))
+            await self._finish(row, "failed", str(reason))
         except DatabaseUnavailable:
             raise
         except Exception as error:
             if not isinstance(error, NotDelivered):
                 _logger.exception("a letter could not be delivered", extra={"letter": row.id})
             problem = str(error) if isinstance(error, NotDelivered) else type(error).__name__
-            await self._put_off(row, until=said["until"], problem=problem)
+            await self._put_off(row, until=found.until, problem=problem)
         else:
-            await self._finish(row.id, row.kind, "delivered", answer)
+            await self._finish(row, "delivered", answer)
 
     async def _put_off(self, row: Row[Any], *, until: int, problem: str) -> None:
         again = self._clock() + PAUSES[min(row.attempts, len(PAUSES)) - 1] * SECOND
         if again > until:
-            await self._finish(row.id, row.kind, "failed", problem)
-            return
-        later = update(outbox).where(outbox.c.id == row.id)
-        async with self._database.write() as connection:
-            await connection.execute(later.values(due_at=again, answer=problem[:LONGEST_ANSWER]))
-        self._events.emit(Posted(row.kind, "retried"))
+            await self._finish(row, "failed", problem)
+        else:
+            later = {"due_at": again, "answer": problem[:LONGEST_ANSWER]}
+            await self._settle(row, "retried", later)
 
-    async def _finish(
-        self, letter: str, kind: str, outcome: Literal["delivered", "failed"], answer: str
-    ) -> None:
-        keeps = outcome == "delivered" and self._services[kind].keeps_content
+    async def _finish(self, row: Row[Any], outcome: LetterOutcome, answer: str) -> None:
+        keeps = outcome == "delivered" and self._services[row.kind].keeps_content
         done = {
             "sealed": outbox.c.sealed if keeps else None,
             "due_at": None,
@@ -230,6 +236,35 @@ class Outbox:
             "outcome": outcome,
             "answer": answer[:LONGEST_ANSWER],
         }
+        await self._settle(row, outcome, done)
+
+    async def _settle(
+        self, row: Row[Any], outcome: LetterOutcome, values: Mapping[str, object]
+    ) -> None:
+        """Write down what has come of a try, unless its lease has passed and others had theirs."""
+        still_ours = (outbox.c.id == row.id, outbox.c.attempts == row.attempts)
+        waiting = update(outbox).where(*still_ours, outbox.c.outcome == "waiting")
         async with self._database.write() as connection:
-            await connection.execute(update(outbox).where(outbox.c.id == letter).values(done))
-        self._events.emit(Posted(kind, outcome))
+            settled = await connection.execute(waiting.values(values).returning(outbox.c.id))
+            is_settled = settled.one_or_none() is not None
+        if is_settled:
+            self._events.emit(Posted(row.kind, outcome))
+
+
+def opened(row: Row[Any], seal: Seal) -> Opened | None:
+    """Return the letter of a row, or None if it is sealed under a secret that has gone."""
+    found = seal.open(row.sealed, row.id)
+    if found is None:
+        return None
+    said = json.loads(found.content)
+    letter = Letter(
+        row.id,
+        row.kind,
+        row.subject,
+        row.user_id,
+        row.target,
+        row.attempts,
+        row.created_at,
+        said["content"],
+    )
+    return Opened(letter, said["until"])

@@ -310,6 +310,13 @@ class Settings:
         settings._set("_from_environment", frozenset(found))
         return settings
 
+    @property
+    def mail_goes(self) -> Literal["out", "into the inbox", "nowhere"]:
+        """Where mail goes: to the mail server, or without one, on this machine, into an inbox."""
+        if self.smtp_url is not None:
+            return "out"
+        return "into the inbox" if self.public_url.startswith("http://") else "nowhere"
+
     def describe(self) -> list[Shown]:
         """Return every option as it stands, in the order of the table, to be shown to a person."""
         return [

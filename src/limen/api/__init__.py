@@ -12,8 +12,10 @@ from starlette.types import Lifespan
 
 from limen import origin
 from limen.api import (
+    account,
     email_change,
     email_verify,
+    inbox,
     introspect,
     jwks,
     login,
@@ -56,6 +58,14 @@ OPEN = {
     "jwks": "GET /.well-known/jwks.json",
     "script": "GET /limen.js",
     "script_types": "GET /limen.d.ts",
+    "account": "GET /account",
+    "account_script": "GET /account.js",
+    "account_style": "GET /account.css",
+}
+# Open, too, where mail is kept for its developer; elsewhere there are no such routes.
+OPEN_INBOX = {
+    "inbox": "GET /dev/inbox",
+    "inbox_letter": "GET /dev/inbox/*",
 }
 OPEN_OPERATIONS = {
     "healthz": "GET /healthz",
@@ -79,6 +89,9 @@ def routes(limen: Wiring, lifespan: Lifespan[Any]) -> APIRouter:
     jwks.add_to(well_known, limen)
     metadata.add_to(well_known, limen, PREFIX)
     script.add_to(well_known, limen)
+    account.add_to(well_known, limen)
+    if limen.keeps_mail:
+        inbox.add_to(well_known, limen)
     router = APIRouter(lifespan=lifespan)
     router.include_router(auth)
     router.include_router(well_known)
@@ -108,7 +121,7 @@ def _guarded(limen: Wiring) -> type[LimenRoute]:
             dependencies: Sequence[params.Depends] | None = None,
             **options: Any,
         ) -> None:
-            if (name or endpoint.__name__) not in OPEN | OPEN_OPERATIONS:
+            if (name or endpoint.__name__) not in OPEN | OPEN_INBOX | OPEN_OPERATIONS:
                 dependencies = [*(dependencies or ()), Depends(identified)]
             self.speaks_oauth = (name or endpoint.__name__) in OAUTH
             super().__init__(path, endpoint, name=name, dependencies=dependencies, **options)

@@ -5,21 +5,15 @@ may be cached for as long as a correction may take to arrive. After that the ETa
 text, saves sending it again.
 """
 
-import hashlib
-from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
-from limen.api.wiring import Wiring, refusals
-
-MAX_AGE = 300
+from limen.api.files import File
+from limen.api.wiring import Wiring
 
 
 def add_to(router: APIRouter, _limen: Wiring) -> None:
-    module = _File.of("limen.js", "text/javascript")
-    declarations = _File.of("limen.d.ts", "text/plain")
+    module = File.of("limen.js", "text/javascript")
+    declarations = File.of("limen.d.ts", "text/plain")
 
     @router.get("/limen.js", response_class=Response, responses=module.answers())
     async def script(request: Request) -> Response:
@@ -30,33 +24,3 @@ def add_to(router: APIRouter, _limen: Wiring) -> None:
     async def script_types(request: Request) -> Response:
         """The types of it, for TypeScript."""
         return declarations.response(request)
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A file of the package, read once."""
-
-    text: bytes
-    media_type: str
-    etag: str
-
-    @classmethod
-    def of(cls, name: str, media_type: str) -> "_File":
-        text = (files("limen") / "static" / name).read_bytes()
-        return cls(text, media_type, f'"{hashlib.sha256(text).hexdigest()[:32]}"')
-
-    def response(self, request: Request) -> Response:
-        headers = {
-            "Cache-Control": f"public, max-age={MAX_AGE}",
-            "ETag": self.etag,
-            "X-Content-Type-Options": "nosniff",
-        }
-        known = ",".join(request.headers.getlist("if-none-match")).replace("W/", "").split(",")
-        if self.etag in {tag.strip() for tag in known}:  # proxies that compress make it weak
-            return Response(status_code=304, headers=headers)
-        return Response(self.text, headers=headers, media_type=f"{self.media_type}; charset=utf-8")
-
-    def answers(self) -> dict[int | str, dict[str, Any]]:
-        text = {self.media_type: {"schema": {"type": "string"}}}
-        unchanged = {"description": "The ETag is the one that was sent along"}
-        return {200: {"content": text}, 304: unchanged, **refusals()}

@@ -52,6 +52,7 @@ class Wiring:
         self.holder: Callable[[Request], Awaitable[Claims | None]] = holder_of(current_user)
         self.issuer = settings.public_url
         self.is_https = settings.public_url.startswith("https://")
+        self.keeps_mail = settings.mail_goes == "into the inbox"
         addresses = ClientAddresses(settings.trusted_proxies)
         self.client: Callable[[Request], Awaitable[Client]] = client_of(addresses)
         self.origin_of: Callable[[Request], Origin] = origin_of(addresses)

@@ -28,6 +28,7 @@ class Banner:
     root_key_at: str
     issuer: str | None
     development_only: tuple[str, ...]
+    mail: str
     workers: int = 1
 
     @classmethod
@@ -42,6 +43,7 @@ class Banner:
             root_key_at="LIMEN_SECRET" if path is None else str(path.absolute()),
             issuer=None if settings.public_url == url else settings.public_url,
             development_only=tuple(_development_only(settings, address)),
+            mail=_mail(limen, url),
         )
 
     @classmethod
@@ -62,6 +64,7 @@ class Banner:
             "Data": self.data,
             "Secret": f"{self.root_key_at} (keep a copy apart from the data)",
             "Issuer": self.issuer,
+            "Mail": self.mail,
             "Workers": str(self.workers) if self.workers > 1 else None,
         }
         lines = [f"limen {__version__} is serving. Stop it with Ctrl-C.", ""]
@@ -82,6 +85,14 @@ def announce(banner: Banner, settings: Settings, *, as_json: bool) -> None:
     else:
         points = " ".join(banner.development_only)
         _log.info("serving", extra=banner.document() | {"development_only": points})
+
+
+def _mail(limen: "Limen", url: str) -> str:
+    if server := limen.features.mail_delivery.server:
+        return f"through {server.name}"
+    if limen.settings.mail_goes == "into the inbox":
+        return f"not sent: read it at {url}/dev/inbox"
+    return "not sent: LIMEN_SMTP_URL names no mail server"
 
 
 def _data(settings: Settings) -> str:

@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 from limen.cli.commands import in_its_own_words
 from limen.cli.findings import Check
 from limen.cli.growth import of_growth
+from limen.cli.mail_checks import of_mail, of_outbox
 from limen.cli.output import moment
 from limen.cli.postgresql import of_postgresql
 from limen.cli.sqlite import of_sqlite
@@ -65,6 +66,7 @@ def examine() -> list[Check]:
         Check("settings", "ok", "all values are good"),
         _public_url(settings),
         _trusted_proxies(settings),
+        asyncio.run(of_mail(settings)),
     ]
     if uses_directory := sqlite_path(settings.database_url) is not None or settings.secret is None:
         checks.append(_data_dir(settings.data_dir))
@@ -163,6 +165,7 @@ async def _database_checks(
     if secret is not None:
         yield await _keys(database, settings, secret)
     yield await _clock(database)
+    yield await of_outbox(database)
     async for check in of_growth(database, settings):
         yield check
 

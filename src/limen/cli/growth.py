@@ -13,7 +13,15 @@ from limen.cli.findings import Check
 from limen.cli.output import moment
 from limen.clock import SECOND, system_clock
 from limen.database.engine import Database
-from limen.database.schema import accounts, rate_limits, revocations, sessions, signing_keys
+from limen.database.schema import (
+    accounts,
+    codes,
+    outbox,
+    rate_limits,
+    revocations,
+    sessions,
+    signing_keys,
+)
 from limen.events import Events
 from limen.features import HOUSEKEEPING_SECONDS
 from limen.settings import Settings
@@ -46,7 +54,7 @@ async def of_growth(database: Database, settings: Settings) -> AsyncIterator[Che
 async def _rows(database: Database) -> dict[str, int]:
     counted = {}
     async with database.read() as connection:
-        for table in (accounts, sessions, revocations, rate_limits, signing_keys):
+        for table in (accounts, sessions, revocations, rate_limits, signing_keys, codes, outbox):
             rows = await connection.execute(select(func.count()).select_from(table))
             counted[table.name] = rows.scalar_one()
     return counted

@@ -8,6 +8,7 @@ from limen.cli.config import config
 from limen.cli.doctor import doctor
 from limen.cli.invitations import invite
 from limen.cli.keys import keys
+from limen.cli.mail import mail
 from limen.cli.migrate import migrate
 from limen.cli.passwords import passwords
 from limen.cli.probe import probe
@@ -19,7 +20,10 @@ from limen.cli.version import version
 
 users.add_command(invite)
 
-COMMANDS = (serve, users, passwords, keys, clients, migrate, doctor, config, token, probe, version)
+COMMANDS = (
+    *(serve, users, passwords, keys, clients, mail),
+    *(migrate, doctor, config, token, probe, version),
+)
 
 
 @click.group("limen", cls=Program, context_settings={"help_option_names": ["-h", "--help"]})

@@ -16,6 +16,7 @@ asked shows what all have counted (`limen.telemetry.shared_metrics`).
 import fcntl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Final, Literal, get_args
 
 from prometheus_client import (
@@ -35,8 +36,11 @@ from limen.events import (
     Event,
     HashingRefused,
     KeyCreated,
+    LetterKind,
+    LetterOutcome,
     LimitHit,
     PasswordHashed,
+    Posted,
     Refreshed,
     RefreshOutcome,
     Registered,
@@ -130,6 +134,11 @@ class Metrics:
             counted.event: _EventCounter(counted, self._registry, limits) for counted in COUNTERS
         }
         self._replays = self._counter("limen_replays", "Refresh tokens presented a second time.")
+        self._letters = self._counter(
+            "limen_outbox_letters", "Tries to deliver a letter of the outbox.", "kind", "outcome"
+        )
+        for kind, outcome in product(get_args(LetterKind), get_args(LetterOutcome)):
+            self._letters.labels(kind, outcome)
         self._hashing = self._histogram(
             "limen_password_hash_seconds", "Time a password hash took.", HASH_BUCKETS
         )
@@ -158,6 +167,8 @@ class Metrics:
             self._queueing.observe(event.waited)
             self._hashing.observe(event.took)
             self._waiting.set(self._queue())
+        if isinstance(event, Posted):
+            self._letters.labels(event.kind, event.outcome).inc()
         if isinstance(event, Refreshed) and event.outcome == "replayed":
             self._replays.inc()
 
