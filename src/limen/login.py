@@ -217,7 +217,6 @@ class Login:
         """Start the session, unless the account was disabled, locked or changed meanwhile."""
         account = right.account
         async with self._log.change() as change:
-            await self._settle(change, right)
             session = await self._sessions.start(
                 change.connection,
                 user_id=account.user_id,
@@ -228,14 +227,19 @@ class Login:
             )
             if session is None:
                 raise InvalidCredentials
-            change.happened(SignIn("success", account.user_id, session.grant.sid))
             if right.upgraded:
                 await self._store(change.connection, account, right.upgraded)
+            await self._settle(change, right)
+            change.happened(SignIn("success", account.user_id, session.grant.sid))
+            if right.upgraded:
                 change.happened(PasswordUpgraded(account.user_id, "argon2id"))
         return session
 
     async def _settle(self, change: Change, right: RightPassword) -> None:
-        """Give the slots back and forget failures, unless the account was locked meanwhile."""
+        """Forget failures and give the slots back, unless the account was locked meanwhile.
+
+        In this order, after any other change of the account: then nobody waits in a circle.
+        """
         known = right.device is not None
         if not await self._lock.forget(change, right.account, is_known=known):
             raise InvalidCredentials
