@@ -38,7 +38,9 @@ Message = Literal[
 MESSAGES: Final[tuple[Message, ...]] = get_args(Message)
 
 # These always bring a code, the others may: a link, and six digits that stand for the same.
-WITH_CODE: Final[frozenset[Message]] = frozenset({"verify", "reset", "email_change", "invite"})
+WITH_CODE: Final[frozenset[Message]] = frozenset(
+    {"verify", "reset", "email_change", "invite", "reset_required"}
+)
 
 NOTICE_SECONDS = 86400  # a notice that is a day late is no use
 

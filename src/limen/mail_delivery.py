@@ -35,7 +35,7 @@ from limen.templates import Templates, Words
 PAGE: Final = "account"  # below the public URL: where links lead
 
 # The code of these is one of another purpose.
-_PURPOSES: Final = {"already_there": "reset", "locked": "reset"}
+_PURPOSES: Final = {"already_there": "reset", "locked": "reset", "reset_required": "reset"}
 
 # Every mail server takes this, and no line of it is changed on the way.
 _POLICY: Final = policy.SMTP.clone(cte_type="7bit")

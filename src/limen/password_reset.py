@@ -26,7 +26,7 @@ from limen.accounts import Account, Accounts, new_password
 from limen.clock import Clock
 from limen.codes import Redeemed
 from limen.database.schema import accounts as table
-from limen.emails import Email, Emails
+from limen.emails import Emails
 from limen.errors import AccountNotFound, InvalidCode
 from limen.login import Client
 from limen.mail import Mail, Message
@@ -136,7 +136,7 @@ class PasswordReset:
                 "reset",
                 user_id=account.user_id,
                 cv=account.cv,
-                to=Email(account.email, account.email_key),
+                to=account.address,
                 message=message,
             )
         return "sent a code"
