@@ -101,11 +101,11 @@ class MailServer:
         async with self._session() as session:
             if needs_utf8 and not session.supports_extension("smtputf8"):
                 raise NotSent("no SMTPUTF8, which the address needs", is_final=True)
-            with _step("sender refused"):
+            async with _step("sender refused"):
                 await session.mail(sender, options=options, encoding=encoding)
-            with _step("recipient refused", can_be_final=True):
+            async with _step("recipient refused", can_be_final=True):
                 await session.rcpt(recipient, encoding=encoding)
-            with _step("message refused", can_be_final=True):
+            async with _step("message refused", can_be_final=True):
                 response = await session.data(message)
         return Accepted(f"{response.code} accepted", response.message)
 
@@ -124,7 +124,7 @@ class MailServer:
             hostname=self.host,
             port=self.port,
             local_hostname=self.greets_as,
-            timeout=STEP_SECONDS,
+            timeout=None,  # its wait_for would swallow a cancellation, up to Python 3.11
             use_tls=self.tls == "at once",
             start_tls=False,  # done step by step, to know which one failed
             tls_context=self.context,
@@ -135,24 +135,25 @@ class MailServer:
                     await self._enter(session)
                     yield session
             with suppress(SMTPException, OSError):
-                await session.quit(timeout=GOODBYE_SECONDS)
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    await session.quit()
         finally:
             session.close()
 
     async def _enter(self, session: SMTP) -> None:
-        with _step("no service"):
+        async with _step("no service"):
             await session.connect()
             await session.ehlo()
         if self.tls == "required" or (self.tls == "offered" and _offers_tls(session)):
             if not _offers_tls(session):
                 raise NotSent("no STARTTLS, without which nothing is sent")
-            with _step("STARTTLS refused"):
+            async with _step("STARTTLS refused"):
                 await session.starttls()
                 await session.ehlo()  # what was said before counts no more
         if self.user is not None and self.password is not None:
             if not session.supported_auth_methods:
                 raise NotSent("no sign-in by password")
-            with _step("sign-in refused"):
+            async with _step("sign-in refused"):
                 await session.login(self.user, self.password)
 
 
@@ -168,11 +169,12 @@ def _offers_tls(session: SMTP) -> bool:
     return session.supports_extension("starttls")
 
 
-@contextmanager
-def _step(problem: str, *, can_be_final: bool = False) -> Iterator[None]:
-    """Name the problem if the server answers this step with a no."""
+@asynccontextmanager
+async def _step(problem: str, *, can_be_final: bool = False) -> AsyncIterator[None]:
+    """Give the server its time for this step, and name the problem if it answers with a no."""
     try:
-        yield
+        async with asyncio.timeout(STEP_SECONDS):
+            yield
     except SMTPResponseException as error:
         if error.code < 0:
             raise NotSent("an answer that is not SMTP", said=error.message) from None

@@ -9,9 +9,9 @@ the text is the subject:
 
 A directory of the operator's comes first, file by file; what it lacks is limen's (`data/mail`).
 Templates are data: they run in Jinja's sandbox, cannot change what they are given, and escape it in
-HTML. A word that is not there is an error, and so is a file whose name nothing asks for. Where there is
-such a directory, all messages are filled in once when limen starts, so that a mistake is found
-then, and not with the first person who has forgotten his password.
+HTML. A word that is not there is an error, and so is a file whose name nothing asks for. Where
+there is such a directory, all messages are filled in once when limen starts, so that a mistake is
+found then, and not with the first person who has forgotten his password.
 """
 
 from collections.abc import Collection, Iterator, Mapping
