@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test soak lint format lock clean
+.PHONY: help install serve test soak bench bench-quick lint format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,12 @@ REPEAT ?= 10
 REFRESHES ?= 1000000
 soak: install ## Break everything for some ten minutes: KILLS=1000 REPEAT=10
 	$(BIN)/python -m tests.soak --kills $(KILLS) --repeat $(REPEAT) --refreshes $(REFRESHES)
+
+bench: install ## Measure against the limits and the peers: some ten minutes on a quiet machine
+	$(BIN)/python -m benchmarks
+
+bench-quick: install ## The same, less exactly, in under three minutes
+	$(BIN)/python -m benchmarks --quick
 
 lint: install ## Check style, types and layers
 	$(BIN)/ruff check .

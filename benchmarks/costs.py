@@ -1,14 +1,15 @@
-"""What one request costs PostgreSQL: statements, commits, rows, and bytes of log and of table.
+"""What one request costs PostgreSQL: statements, round trips, commits, bytes of log and of table.
 
     python -m benchmarks.costs                    on a server of its own, which is removed again
     python -m benchmarks.costs postgresql://...   in an empty database of yours; its role must be
                                                   allowed to CHECKPOINT
 
 Each kind of request is made `TIMES` times through the whole application. Statements and commits
-are counted at the driver. Bytes of write-ahead log are the distance that the log has moved,
-shared out; requests are made beforehand, so that the pages are in the log since the last
-checkpoint. The first change of a page after a checkpoint writes the whole page, which is told
-apart.
+are counted at the driver, round trips on the wire, by a relay: how often this side spoke again
+after the other had; the median, since the background speaks now and then. Bytes of write-ahead log
+are the distance that the log has moved, shared out; requests are made beforehand, so that the pages
+are in the log since the last checkpoint. The first change of a page after a checkpoint writes the
+whole page, which is told apart.
 
 Nothing here depends on the speed of the machine but `refreshes a second`, which is mostly that of
 its disk: each is committed by itself, and the client has its share of the cores.
@@ -17,11 +18,13 @@ its disk: each is committed by itself, and the client has its share of the cores
 import asyncio
 import hashlib
 import itertools
+import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +33,7 @@ import psycopg
 from fastapi import FastAPI
 from sqlalchemy import create_engine
 
+from limen.clock import system_clock
 from limen.database.migrate import migrate
 from limen.limen import Limen
 from limen.refresh import ROTATION
@@ -38,7 +42,9 @@ from limen.tokens import digest
 from tests.clock import ManualClock
 from tests.people import Person, attempt, calling_from, somebody
 from tests.postgresql import a_server
+from tests.relay import Relay
 from tests.running import running
+from tests.stored import row_counts
 from tests.test_costs import counted
 
 TIMES = 100
@@ -54,12 +60,60 @@ _ONE_A_PAGE = b"""
 Step = Callable[[], Awaitable[httpx2.Response]]
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one request of a kind costs on average."""
+
+    name: str
+    statements: float
+    round_trips: float
+    commits: float
+    rows: float
+    log: float
+
+
+class Turns(Relay):
+    """A relay that counts how often the client speaks after the server has spoken."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.count = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers += [writer, back]
+        answered = asyncio.Event()
+        answered.set()
+        await asyncio.gather(
+            self._carry(reader, back, answered, counts=True), self._carry(there, writer, answered)
+        )
+
+    async def _carry(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answered: asyncio.Event,
+        *,
+        counts: bool = False,
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if not counts:
+                    answered.set()
+                elif answered.is_set():
+                    answered.clear()
+                    self.count += 1
+                writer.write(data)
+        writer.close()
+
+
 @dataclass
 class Bench:
-    """The limen that is measured, and a connection beside it."""
+    """The limen that is measured, a connection beside it, and the relay between it and there."""
 
     limen: Limen
     beside: psycopg.Connection[tuple[int]]
+    turns: Turns
 
     def ask(self, question: str) -> int:
         found = self.beside.execute(question.encode()).fetchone()
@@ -68,55 +122,66 @@ class Bench:
     def log(self) -> int:
         return self.ask("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
 
-    async def cost(self, name: str, step: Step, status: int, times: int = TIMES) -> None:
-        """Take the step so many times, and so many times again, and tell what the latter cost."""
+    async def cost(self, name: str, step: Step, status: int, times: int = TIMES) -> Cost:
+        """Take the step so many times, and so many times again; return what the latter cost."""
         for _ in range(times):
             await step()
+        trips, rows = list[int](), await self._rows()
         with counted(self.limen) as cost:
             before = self.log()
             for _ in range(times):
+                trip = self.turns.count
                 if (answer := await step()).status_code != status:
                     raise SystemExit(f"{name}: {answer.status_code}")
+                trips.append(self.turns.count - trip)
             log = self.log() - before
-        tell(
-            f"{name:<26} {len(cost.statements) / times:>10.1f} {cost.commits / times:>8.1f} "
-            f"{log / times:>13.0f}"
+        return Cost(
+            name=name,
+            statements=len(cost.statements) / times,
+            round_trips=statistics.median(trips),
+            commits=cost.commits / times,
+            rows=(await self._rows() - rows) / times,
+            log=log / times,
         )
+
+    async def _rows(self) -> int:
+        return sum((await row_counts(self.limen)).values())
 
 
 def tell(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-async def requests(bench: Bench) -> None:
-    """Tell what each kind of request costs."""
+async def requests(bench: Bench) -> AsyncIterator[Cost]:
+    """Yield what each kind of request costs."""
     limen = bench.limen
     shop = FastAPI()
     shop.add_api_route("/orders", lambda: "none")
     limen.guard(shop)
     numbers = iter(range(10**6))
     transport = httpx2.ASGITransport(shop)
-    tell(f"{'':<26} statements  commits  bytes of log")
     async with (
         calling_from(limen, "127.0.0.1") as known,
         calling_from(limen, "198.51.100.7") as stranger,
         httpx2.AsyncClient(transport=transport, base_url="http://shop.test") as door,
     ):
         ada = await somebody(limen, known)
-        await bench.cost("sign-in, known device", ada.sign_in, 200)
-        await bench.cost("sign-in, new device", lambda: newly(limen, ada), 200)
+        yield await bench.cost("sign-in, known device", ada.sign_in, 200)
+        yield await bench.cost("sign-in, new device", lambda: newly(limen, ada), 200)
         unknown = lambda: attempt(stranger, f"p{next(numbers)}@example.com")  # noqa: E731
-        await bench.cost("failed sign-in", unknown, 401, FAILURES // 2)
-        await bench.cost("refresh, bare", ada.refresh, 200)
+        yield await bench.cost("failed sign-in", unknown, 401, FAILURES // 2)
+        yield await bench.cost("refresh, bare", ada.refresh, 200)
         keyed = lambda: ada.refresh(key=f"retry-key-{next(numbers):010d}")  # noqa: E731
-        await bench.cost("refresh, keyed", keyed, 200)
-        await bench.cost("guarded request", lambda: door.get("/orders", headers=ada.bearer()), 200)
-        await bench.cost("/auth/me", ada.me, 200)
+        yield await bench.cost("refresh, keyed", keyed, 200)
+        yield await bench.cost(
+            "guarded request", lambda: door.get("/orders", headers=ada.bearer()), 200
+        )
+        yield await bench.cost("/auth/me", ada.me, 200)
         people = [Person(known, ada.email, ada.user_id) for _ in range(2 * TIMES)]
         for person in people:
             await person.sign_in()
         leaving = iter(people)
-        await bench.cost("logout", lambda: next(leaving).log_out(), 204)
+        yield await bench.cost("logout", lambda: next(leaving).log_out(), 204)
 
 
 async def newly(limen: Limen, person: Person) -> httpx2.Response:
@@ -217,26 +282,49 @@ class Rotations:
         connection.execute(self._sql, {**self._always, "fid": fid, "k": k})
 
 
+async def counts(url: str) -> list[Cost]:
+    """Return what each kind of request costs, in an empty database."""
+    async with _opened(url) as bench:
+        return [cost async for cost in requests(bench)]
+
+
 async def measure(url: str) -> None:
     """Measure everything in an empty database."""
+    async with _opened(url) as bench:
+        version = bench.beside.execute("SHOW server_version").fetchone()
+        tell(f"PostgreSQL {(version or ('?',))[0]}")
+        tell(f"{'':<26} statements  round trips  commits  rows  bytes of log")
+        async for cost in requests(bench):
+            tell(
+                f"{cost.name:<26} {cost.statements:>10.1f} {cost.round_trips:>12g} "
+                f"{cost.commits:>8.1f} {cost.rows:>5.1f} {cost.log:>13.0f}"
+            )
+        keys = await tables(bench)
+        rotations = Rotations(system_clock())
+        await asyncio.to_thread(rotations.log, bench, keys)
+        for connections in (1, 16):
+            await asyncio.to_thread(rotations.speed, url, keys, connections)
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Bench]:
     migrate(url)
+    head, _, rest = url.rpartition(":")
+    port, _, name = rest.partition("/")
     with (
         tempfile.TemporaryDirectory() as folder,
         psycopg.connect(url, autocommit=True) as beside,
     ):
-        settings = Settings(data_dir=Path(folder), database_url=url, signing_algorithm="ES256")
-        clock = ManualClock()
-        async with running(settings, clock) as limen:
-            bench = Bench(limen, beside)
-            beside.execute("SET synchronous_commit = off")  # it writes as much, and sooner
-            version = beside.execute("SHOW server_version").fetchone()
-            tell(f"PostgreSQL {(version or ('?',))[0]}")
-            await requests(bench)
-            keys = await tables(bench)
-            rotations = Rotations(clock())
-            await asyncio.to_thread(rotations.log, bench, keys)
-            for connections in (1, 16):
-                await asyncio.to_thread(rotations.speed, url, keys, connections)
+        beside.execute("SET synchronous_commit = off")  # it writes as much, and sooner
+        async with Turns(int(port)).running() as turns:
+            settings = Settings(
+                data_dir=Path(folder),
+                database_url=f"{head}:{turns.port}/{name}",
+                signing_algorithm="ES256",
+            )
+            async with running(settings, ManualClock()) as limen:
+                yield Bench(limen, beside, turns)
+            await asyncio.sleep(0.1)  # until the relay has seen the connections close
 
 
 def main() -> None:

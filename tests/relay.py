@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Self
 
 
 class Relay:
@@ -16,7 +17,7 @@ class Relay:
         self.port = 0
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Relay"]:
+    async def running(self) -> AsyncIterator[Self]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         try:

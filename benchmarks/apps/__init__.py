@@ -1,0 +1,1 @@
+"""Applications that are guarded, and the same unguarded."""

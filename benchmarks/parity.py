@@ -1,0 +1,78 @@
+"""The parity sheet: what was the same for everybody, on what machine; printed with the result."""
+
+import os
+import platform
+import sqlite3
+import ssl
+import statistics
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.environment import Peers
+from benchmarks.hashing import hash_time
+from benchmarks.load import wrk
+from benchmarks.noise import CORES
+from benchmarks.population import COST
+from limen import __version__
+
+_PACKAGES = ("fastapi", "uvicorn", "h11", "sqlalchemy", "psycopg", "cryptography", "argon2-cffi")
+_SYNCS = 40
+
+
+def sheet(folder: Path, peers: Peers) -> dict[str, str]:
+    """Return the sheet, line by line."""
+    hashes = sorted(hash_time(15))
+    return {
+        "machine": f"{_processor()}, {CORES} cores, {_memory()}, {platform.system()} "
+        f"{platform.release()}",
+        "disk": f"a sync of 4 KiB took {_sync(folder):.2f} ms (median of {_SYNCS})",
+        "limen": __version__,
+        "Python": f"{platform.python_version()}; {ssl.OPENSSL_VERSION}",
+        "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+        "peers": ", ".join(f"{name} {which}" for name, which in peers.versions.items())
+        or f"none: {peers.missing}",
+        "password hash": f"{COST}; one took {statistics.median(hashes) * 1000:.1f} ms alone "
+        f"({hashes[0] * 1000:.1f} to {hashes[-1] * 1000:.1f}); the same for all but the arms "
+        "called 'own hash'",
+        "token algorithm": "RS256 (2048 bits) or ES256 as each arm says; the peers' own is HS256",
+        "workers": f"one process each; limen hashes in {CORES} threads, simplejwt has 16 of gunicorn",
+        "server": "limen serve: uvicorn with h11 on asyncio; FastAPI peers: the same; simplejwt: "
+        "gunicorn, gthread",
+        "logs": "limen's default, a JSON line a request into a file; peers: none",
+        "database": f"SQLite {sqlite3.sqlite_version}, WAL, synchronous=FULL, for peers too; "
+        "PostgreSQL with its defaults and fsync, on this machine",
+        "client": _client(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((x.partition(": ")[2] for x in lines if x.startswith("model name")), "unknown")
+
+
+def _memory() -> str:
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / (1 << 30):.0f} GiB"
+
+
+def _sync(folder: Path) -> float:
+    took = []
+    with (folder / "sync").open("wb") as file:
+        for _ in range(_SYNCS):
+            file.write(bytes(4096))
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            took.append(time.perf_counter() - began)
+    return statistics.median(took) * 1000
+
+
+def _client() -> str:
+    if wrk() is None:
+        return "our own for everything, for wrk is not there: it takes from the servers' cores"
+    said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False)  # noqa: S607
+    return f"{said.stdout.splitlines()[0].split(' Copy')[0]} in closed loops; our own on schedules"

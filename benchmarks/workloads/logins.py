@@ -1,0 +1,80 @@
+"""Logins a second: 64 clients, distinct accounts, against the bare hash on as many threads."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from benchmarks.asking import (
+    RS256,
+    TRUSTING,
+    on_database,
+    sign_in,
+    sign_in_by_form,
+    sign_in_by_json,
+)
+from benchmarks.bench import Bench, Result
+from benchmarks.figures import Finding, Target, interleaved, ratio
+from benchmarks.hashing import HASH_LOOP, hash_loop
+from benchmarks.load import Asking, ask
+from benchmarks.peers_running import django, entered, fastapi_users, tutorial
+from benchmarks.population import populate
+from benchmarks.processes import limen_serves
+
+CLIENTS = 64
+PEOPLE = 1000
+EMAILS = [f"person{n}@example.com" for n in range(PEOPLE)]
+
+Arm = Callable[[float], float]
+
+
+def run(bench: Bench) -> Result:
+    arms: dict[str, Arm] = {HASH_LOOP: hash_loop}
+    notes = list[str]()
+    with ExitStack() as stack:
+        for name, url in (("SQLite", None), ("PostgreSQL", bench.postgresql())):
+            data = bench.data()
+            people = populate(data, url, people=PEOPLE, sessions=0)
+            served = stack.enter_context(
+                limen_serves(data, RS256 | TRUSTING | on_database(url))
+            ).url
+            arms[f"limen, {name}"] = _arm(served, sign_in(people.emails, CLIENTS))
+        if bench.peers.python:
+            arms |= _peers(bench, stack, "equal", notes)
+            if not bench.pace.quick:
+                arms |= _peers(bench, stack, "own", notes)
+        rates = interleaved(bench.pace, bench.noise, arms)
+    result = Result.of(rates, "logins/s")
+    result.notes = notes
+    for name in ("SQLite", "PostgreSQL"):
+        share = ratio(rates, f"limen, {name}", HASH_LOOP)
+        what = f"logins a second, 64 clients, {name}"
+        result.findings.append(Finding(what, share, "×", Target(least=0.93), HASH_LOOP))
+    for peer in [name for name in arms if name.endswith("equal hash")]:
+        times = ratio(rates, "limen, SQLite", peer)
+        result.findings.append(Finding("logins a second", times, "×", None, peer))
+    return result
+
+
+def _peers(bench: Bench, stack: ExitStack, hashing: str, notes: list[str]) -> dict[str, Arm]:
+    peers = {
+        "FastAPI tutorial": (
+            tutorial(bench, hashing=hashing),
+            sign_in_by_form("/token", EMAILS, CLIENTS),
+        ),
+        "fastapi-users": (
+            fastapi_users(bench, hashing=hashing),
+            sign_in_by_form("/login", EMAILS, CLIENTS),
+        ),
+        "simplejwt": (
+            django(bench, "sqlite", hashing=hashing),
+            sign_in_by_json("/token", EMAILS, CLIENTS),
+        ),
+    }
+    return {
+        f"{peer}, {hashing} hash": _arm(url, asking)
+        for peer, (serving, asking) in peers.items()
+        if (url := entered(stack, peer, serving, notes))
+    }
+
+
+def _arm(url: str, asking: Asking) -> Arm:
+    return lambda seconds: ask(url, asking, seconds).rate

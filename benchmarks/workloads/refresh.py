@@ -1,0 +1,86 @@
+"""Refreshes a second, against a signature and the bare one-row update, equally durable.
+
+The bound is a program that does nothing else, over as many connections: sign what a token holds,
+run the very statement that decides a refresh, commit. Peers are measured beside.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from benchmarks.asking import ES256, JSON, RS256, on_database, refresh
+from benchmarks.bench import Bench, Result
+from benchmarks.bound import Bound
+from benchmarks.figures import Finding, Target, interleaved, ratio
+from benchmarks.load import Asking, ask
+from benchmarks.peers_running import django, entered, tokens_of
+from benchmarks.population import populate
+from benchmarks.processes import CLIENTS, SERVERS, limen_serves, on
+
+CONNECTIONS = 16
+SIGNING = {"RS256": RS256, "ES256": ES256}
+DATABASES = ("SQLite", "PostgreSQL")
+PEER = "simplejwt, PostgreSQL"
+
+
+def run(bench: Bench) -> Result:
+    arms: dict[str, Callable[[float], float]] = {}
+    turns, notes = 2 * bench.pace.cycles + 2, list[str]()
+    with ExitStack() as stack:
+        for algorithm, signing in SIGNING.items():
+            for name in DATABASES:
+                url = bench.postgresql() if name == "PostgreSQL" else None
+                data = bench.data()
+                sessions = CONNECTIONS * (turns + 1)
+                people = populate(data, url, people=100, sessions=sessions, algorithm=algorithm)
+                settings = signing | on_database(url)
+                served = stack.enter_context(limen_serves(data, settings, cores=SERVERS))
+                place = f"{name}, {algorithm}"
+                own = people.tokens[:CONNECTIONS]
+                arms[f"bound, {place}"] = Bound(data, url, algorithm, own)
+                arms[f"limen, {place}"] = _Chains(served.url, people.refresh_tokens[CONNECTIONS:])
+        if bench.peers.python:
+            simplejwt = django(bench, bench.postgresql(), cores=SERVERS)
+            if peer := entered(stack, PEER, simplejwt, notes):
+                tokens = tokens_of("simplejwt", peer, people=CONNECTIONS * turns)["refresh"]
+                arms[PEER] = _Chains(peer, tokens, _simplejwt)
+        with on(CLIENTS):
+            rates = interleaved(bench.pace, bench.noise, arms)
+    result = Result.of(rates, "refreshes/s")
+    result.notes = notes
+    for algorithm in SIGNING:
+        for name in DATABASES:
+            place = f"{name}, {algorithm}"
+            share = ratio(rates, f"limen, {place}", f"bound, {place}")
+            against = "signature + bare one-row update"
+            target = Target(least=0.5)
+            result.findings.append(Finding(f"refresh, {place}", share, "×", target, against))
+    if PEER in arms:
+        times = ratio(rates, "limen, PostgreSQL, RS256", PEER)
+        what = "refresh, PostgreSQL, RS256"
+        result.findings.append(Finding(what, times, "×", Target(least=4), PEER))
+    return result
+
+
+class _Chains:
+    """Sixteen sessions refreshed over and over; others each time, since a run cuts some off."""
+
+    def __init__(
+        self,
+        url: str,
+        tokens: Sequence[str],
+        asking: Callable[[Sequence[str], int], Asking] = refresh,
+    ) -> None:
+        self._url = url
+        self._tokens = list(tokens)
+        self._asking = asking
+
+    def __call__(self, seconds: float) -> float:
+        taken, self._tokens = self._tokens[:CONNECTIONS], self._tokens[CONNECTIONS:]
+        return ask(self._url, self._asking(taken, CONNECTIONS), seconds).rate
+
+
+def _simplejwt(tokens: Sequence[str], connections: int) -> Asking:
+    return Asking(
+        "POST", "/token/refresh", JSON, '{"refresh":"{item}"}', tokens, "chain", connections,
+        text='"refresh"', pattern='"refresh":"([^"]+)"',
+    )  # fmt: skip
