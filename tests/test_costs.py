@@ -9,9 +9,10 @@ from typing import Annotated
 import httpx2
 import pytest
 from fastapi import Depends, FastAPI
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
+from limen.database.engine import ALONE
 from limen.database.postgresql import PostgreSQL
 from limen.database.sqlite import SQLite
 from limen.limen import Limen
@@ -24,7 +25,10 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class Cost:
-    """The statements that were run, BEGIN not counted, and how many transactions committed them."""
+    """The statements that were run, BEGIN not counted, and how many transactions committed them.
+
+    A statement that is run alone is a transaction of its own.
+    """
 
     statements: list[str] = field(default_factory=list)
     commits: int = 0
@@ -35,9 +39,10 @@ def counted(limen: Limen) -> Iterator[Cost]:
     """Count what is done within the block, but for the steps of the background."""
     cost, ours = Cost(), asyncio.current_task()
 
-    def statement(_connection: object, _cursor: object, text: str, *_: object) -> None:
+    def statement(connection: Connection, _cursor: object, text: str, *_: object) -> None:
         if not text.startswith("BEGIN") and asyncio.current_task() is ours:
             cost.statements.append(text)
+            cost.commits += bool(connection.get_execution_options().get(ALONE))
 
     def commit(_connection: object) -> None:
         cost.commits += asyncio.current_task() is ours

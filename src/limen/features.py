@@ -278,6 +278,7 @@ class Features:
         )
         self.account_deletion = AccountDeletion(self.log, self.changes, self.current_password)
         self.refresh = Refresh(
+            database,
             self.log,
             self.tokens,
             grace=settings.refresh_reuse_grace,

@@ -28,14 +28,17 @@ same: the row was restored from a moment before the token, and catches up with i
 `docs/refresh.md` draws the states; `tests/rotation_model.py` checks them exhaustively.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, null, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.types import BigInteger, String
 
 from limen.clock import SECOND, Clock
+from limen.database.engine import Database
+from limen.database.prepared import Prepared
 from limen.database.schema import accounts, sessions
 from limen.errors import InvalidRefreshToken, RefreshSuperseded
 from limen.events import Events, Refreshed, RefreshOutcome, SessionEnded
@@ -67,15 +70,14 @@ _REPORTED: dict[Outcome, RefreshOutcome] = {
 }
 
 
-def _statement() -> ReturningUpdate[Any]:
+def _outcome() -> ColumnElement[int]:
     row = sessions.c
     k, now = bindparam("k", type_=BigInteger), bindparam("now", type_=BigInteger)
-    issued_at = bindparam("issued_at", type_=BigInteger)
     window = bindparam("window", type_=BigInteger)
     retry_key = bindparam("key", type_=String)  # NULL for a bare refresh
     just_now = func.abs(now - row.handed_at) < window  # a clock set back opens no window
     predecessor = k == row.gen - 1
-    outcome = case(
+    return case(
         (k > row.gen, Outcome.FAST_FORWARD.value),
         (and_(k == row.gen, just_now), Outcome.COALESCE.value),
         (k == row.gen, Outcome.ROTATE.value),
@@ -90,6 +92,14 @@ def _statement() -> ReturningUpdate[Any]:
         (and_(predecessor, retry_key.is_not(None), just_now), Outcome.SUPERSEDED.value),
         else_=Outcome.REPLAY.value,
     )
+
+
+def _statement() -> ReturningUpdate[Any]:
+    row = sessions.c
+    k, now = bindparam("k", type_=BigInteger), bindparam("now", type_=BigInteger)
+    issued_at = bindparam("issued_at", type_=BigInteger)
+    retry_key = bindparam("key", type_=String)
+    outcome = _outcome()
     rotates, forwards = outcome == Outcome.ROTATE.value, outcome == Outcome.FAST_FORWARD.value
     retried = outcome == Outcome.SAME_SUCCESSOR.value
     restarts = and_(retried, row.confirmed == 0, retry_key.is_not(None))  # a grace only runs out
@@ -135,13 +145,26 @@ def _statement() -> ReturningUpdate[Any]:
 
 ROTATION = _statement()
 
+# Nearly every refresh is honest, and is decided in one round trip by the statement alone. It leaves
+# the others as they are: a replay also writes what it revokes, and so needs a transaction.
+_DECISION = Prepared(ROTATION)
+_HONEST = Prepared(ROTATION.where(_outcome() != Outcome.REPLAY.value))
+
 
 class Refresh:
     """Exchanges refresh tokens. `grace` is the window of bare refreshes, in seconds."""
 
     def __init__(
-        self, log: RevocationLog, tokens: Tokens, *, grace: int, clock: Clock, events: Events
+        self,
+        database: Database,
+        log: RevocationLog,
+        tokens: Tokens,
+        *,
+        grace: int,
+        clock: Clock,
+        events: Events,
     ) -> None:
+        self._database = database
         self._log = log
         self._tokens = tokens
         self._grace = grace * SECOND
@@ -160,15 +183,18 @@ class Refresh:
             DatabaseUnavailable: Nothing was decided; the token is worth what it was.
         """
         presented = self._open(token)
+        values = self._parameters(presented, retry_key)
+        row = await self._database.at_once(_HONEST, values) or await self._decide(values)
+        return self._answer(row, presented)
+
+    async def _decide(self, values: Mapping[str, object]) -> Row[Any] | None:
+        """Decide about a refresh that is not honest, or was not a moment ago."""
         async with self._log.change() as change:
-            decided = await change.connection.execute(
-                ROTATION, self._parameters(presented, retry_key)
-            )
-            row = decided.one_or_none()
+            row = (await _DECISION.run(change.connection, values)).one_or_none()
             if row is not None and row.outcome == Outcome.REPLAY:
                 await change.revoke_session(row.sid)
                 change.happened(SessionEnded(row.sid, "replay", row.user_id))
-        return self._answer(row, presented)
+        return row
 
     def _open(self, token: str) -> Presented:
         try:

@@ -36,11 +36,15 @@ class Strike:
         self._limen = limen
         self._number = number
         self._fault = fault
+        self._was_alone = False
 
     @property
     def is_lost_commit(self) -> bool:
-        """Whether a commit took effect, and was reported as failed."""
-        return (self._fault, self.hit) == ("unheard", "do_commit")
+        """Whether a commit took effect, and was reported as failed.
+
+        It may be that of a statement that is a transaction of its own.
+        """
+        return self._fault == "unheard" and (self.hit == "do_commit" or self._was_alone)
 
     def __call__(self, name: str, call: Callable[..., Any], target: Any, *arguments: Any) -> Any:
         """Make the call, or make it fail; `target` is the cursor or connection that it is for."""
@@ -50,6 +54,7 @@ class Strike:
         if self.calls != self._number or self.hit is not None:
             return call(target, *arguments)
         self.hit = name
+        self._was_alone = name in _STATEMENTS and _is_alone(connection.driver_connection, arguments)
         if self._fault == "cut":
             self._cut(connection.driver_connection)
             return call(target, *arguments)
@@ -67,6 +72,15 @@ def _has_begun(connection: Any) -> bool:
     if isinstance(connection, psycopg.AsyncConnection):
         return connection.info.transaction_status is not TransactionStatus.IDLE
     return bool(connection.in_transaction)
+
+
+def _is_alone(connection: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether a statement that writes commits by itself."""
+    if not str(arguments[0]).startswith("UPDATE"):
+        return False
+    if isinstance(connection, psycopg.AsyncConnection):
+        return connection.autocommit
+    return not connection.in_transaction
 
 
 _STRIKE: ContextVar[Strike | None] = ContextVar("strike", default=None)

@@ -20,7 +20,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from limen.database.engine import Database
+from limen.database.engine import ALONE, Database
 from limen.events import Events
 
 CONNECT_SECONDS = 3
@@ -57,7 +57,8 @@ class PostgreSQL(Database):
         self._statement_timeout = statement_timeout
         engine = self._engine(connections)
         reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        super().__init__(engine, reader, events, failures=(psycopg.Error,))
+        alone = reader.execution_options(**{ALONE: True})
+        super().__init__(engine, reader, alone, events, failures=(psycopg.Error,))
 
     def insert(self, table: Table) -> Any:
         return insert(table)

@@ -20,22 +20,23 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import aiosqlite
-from sqlalchemy import Connection, Table, event
+from sqlalchemy import Connection, Row, Table, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
-from limen.database.engine import Database
+from limen.database.engine import ALONE, Database
+from limen.database.one_hop import OneHop
+from limen.database.prepared import Prepared
 from limen.events import Events
 
 # How long a statement waits for another process's write lock, and a task for its turn.
@@ -62,10 +63,22 @@ class SQLite(Database):
         event.listen(writer.sync_engine, "connect", _poll_itself)
         event.listen(writer.sync_engine, "begin", _begin_immediate)
         event.listen(reader.sync_engine, "connect", _refuse_writes)
-        super().__init__(writer, reader, events, failures=(sqlite3.Error,))
+        alone = writer.execution_options(**{ALONE: True})
+        super().__init__(writer, reader, alone, events, failures=(sqlite3.Error,))
 
     def insert(self, table: Table) -> Any:
         return insert(table)
+
+    async def _run(
+        self, connection: AsyncConnection, statement: Prepared, values: Mapping[str, object]
+    ) -> Row[Any] | None:
+        patience = _Patience()
+        while True:
+            try:
+                return await super()._run(connection, statement, values)
+            except OperationalError as error:
+                pause = patience.after(error)  # nothing has happened
+            await asyncio.sleep(pause)
 
     async def _heard(self) -> AsyncIterator[None]:
         # In the event loop itself: it reads shared memory, in some microseconds, and needs no
@@ -93,13 +106,12 @@ class SQLite(Database):
         event.listen(engine.sync_engine, "checkout", self._require_same_file)
         return engine
 
-    async def _connect(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(
-            self._uri,
-            uri=True,
-            isolation_level=None,
-            factory=_Connection,
-        )
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._uri, uri=True, isolation_level=None, factory=_Connection)
+
+    async def _connect(self) -> OneHop:
+        connection = OneHop(self._open)
+        await connection
         try:
             for name, value in _PRAGMAS.items():
                 await connection.execute(f"PRAGMA {name}={value}")
@@ -147,20 +159,31 @@ def _poll_itself(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> No
 
 
 def _begin_immediate(connection: Connection) -> None:
-    until = time.monotonic() + BUSY_SECONDS
+    if connection.get_execution_options().get(ALONE):
+        return  # each statement begins and commits by itself
+    patience = _Patience()
     while True:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         except OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > until:
-                raise
+            pause = patience.after(error)
         else:
             return
-        await_only(asyncio.sleep(POLL_SECONDS * random.uniform(0.5, 1.5)))  # noqa: S311  no secret
+        await_only(asyncio.sleep(pause))
 
 
-def _is_busy(error: OperationalError) -> bool:
-    return str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+class _Patience:
+    """How long to wait for the lock that another process holds."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + BUSY_SECONDS
+
+    def after(self, error: OperationalError) -> float:
+        """Return how long to wait before the next try; raise the error if it was the last."""
+        name = str(getattr(error.orig, "sqlite_errorname", ""))
+        if not name.startswith("SQLITE_BUSY") or time.monotonic() > self._until:
+            raise error
+        return POLL_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  no secret
 
 
 def _refuse_writes(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
