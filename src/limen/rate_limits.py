@@ -22,13 +22,16 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Executable, case, cast, func, select, update
+from sqlalchemy import BigInteger, Integer, String, bindparam, case, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import ClauseElement
 
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
+from limen.database.prepared import Prepared
 from limen.database.schema import rate_limits
 from limen.errors import TooManyAttempts
 from limen.events import Events, LimitHit
@@ -80,6 +83,7 @@ class RateLimits:
         self._clock = clock
         self._events = events
         self._lanes = Lanes(patience)
+        self._statements: dict[int, Prepared] = {}
 
     def bucket(self, policy: Policy, subject: str) -> Bucket:
         """Return the bucket of a subject, which may be any text: an address, an account."""
@@ -118,11 +122,8 @@ class RateLimits:
 
     async def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         """Free the attempt's own slots, in the transaction of the success that earned it."""
-        row = rate_limits.c.bucket
-        rows = select(row).where(row.in_(bucket.row for bucket in attempt.buckets))
-        locked = rows.order_by(row).with_for_update()  # in the order of _take: no deadlock
-        without = func.replace(rate_limits.c.stamps, attempt.stamp, "")
-        await connection.execute(update(rate_limits).where(row.in_(locked)).values(stamps=without))
+        rows = {f"bucket{n}": bucket.row for n, bucket in enumerate(attempt.buckets)}
+        await _giving_back(len(rows)).run(connection, rows | {"stamp": attempt.stamp})
 
     async def _take_in_turn(self, buckets: tuple[Bucket, ...]) -> Attempt:
         while True:
@@ -137,14 +138,18 @@ class RateLimits:
         now = self._clock()
         attempt = Attempt(buckets, f"{now:0{_MOMENT_WIDTH}d}-{secrets.token_hex(4)};")
         async with self._database.write() as connection:
-            taken = await connection.execute(
-                _take_statement(self._database.insert(rate_limits), attempt, now)
-            )
+            taken = await self._taking(len(buckets)).run(connection, _values(attempt, now))
             admitted = set(taken.scalars())
             if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
                 wait, policy = await self._longest_wait(connection, refusing, now)
                 raise _Full([bucket.row for bucket in refusing], _refusal(policy, wait))
         return attempt
+
+    def _taking(self, buckets: int) -> Prepared:
+        if buckets not in self._statements:
+            statement = _take_statement(self._database.insert(rate_limits), buckets)
+            self._statements[buckets] = Prepared(statement)
+        return self._statements[buckets]
 
     async def _longest_wait(
         self, connection: AsyncConnection, buckets: Sequence[Bucket], now: int
@@ -169,23 +174,44 @@ class _Full(Exception):
         self.refusal = refusal
 
 
-def _take_statement(inserting: Any, attempt: Attempt, now: int) -> Executable:
+@cache
+def _giving_back(buckets: int) -> Prepared:
+    row = rate_limits.c.bucket
+    named = [bindparam(f"bucket{n}", type_=String) for n in range(buckets)]
+    locked = select(row).where(row.in_(named)).order_by(row)  # in the order of _take: no deadlock
+    without = func.replace(rate_limits.c.stamps, bindparam("stamp", type_=String), "")
+    changed = update(rate_limits).where(row.in_(locked.with_for_update()))
+    return Prepared(changed.values(stamps=without))
+
+
+def _values(attempt: Attempt, now: int) -> dict[str, object]:
+    """Return the parameters of `_take_statement`."""
+    values: dict[str, object] = {"stamp": attempt.stamp, "now": now}
+    for n, bucket in enumerate(attempt.buckets):
+        period = bucket.policy.window * SECOND
+        values |= {f"bucket{n}": bucket.row, f"quota{n}": bucket.policy.quota}
+        values |= {f"period{n}": period, f"expires_at{n}": now + period}
+    return values
+
+
+def _take_statement(inserting: Any, buckets: int) -> ClauseElement:
+    stamp = bindparam("stamp", type_=String)
     statement = inserting.values(
         [
             {
-                "bucket": bucket.row,
-                "stamps": attempt.stamp,
-                "quota": bucket.policy.quota,
-                "period": bucket.policy.window * SECOND,
-                "expires_at": now + bucket.policy.window * SECOND,
+                "bucket": bindparam(f"bucket{n}", type_=String),
+                "stamps": stamp,
+                "quota": bindparam(f"quota{n}", type_=Integer),
+                "period": bindparam(f"period{n}", type_=BigInteger),
+                "expires_at": bindparam(f"expires_at{n}", type_=BigInteger),
             }
-            for bucket in attempt.buckets
+            for n in range(buckets)
         ]
     )
     new, old = statement.excluded, rate_limits.c
     decisive = func.substr(old.stamps, (new.quota - 1) * _STAMP_WIDTH + 1, _MOMENT_WIDTH)
     moment = case((decisive == "", 0), else_=cast(decisive, BigInteger))
-    take: Executable = statement.on_conflict_do_update(
+    take: ClauseElement = statement.on_conflict_do_update(
         index_elements=[old.bucket],
         set_={
             "stamps": func.substr(new.stamps.concat(old.stamps), 1, new.quota * _STAMP_WIDTH),
@@ -196,7 +222,7 @@ def _take_statement(inserting: Any, attempt: Attempt, now: int) -> Executable:
                 (old.expires_at > new.expires_at, old.expires_at), else_=new.expires_at
             ),
         },
-        where=moment <= now - new.period,
+        where=moment <= bindparam("now", type_=BigInteger) - new.period,
     ).returning(old.bucket)
     return take
 

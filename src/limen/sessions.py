@@ -11,17 +11,24 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, insert, literal, not_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, insert, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from limen import origin
 from limen.clients import device_name
 from limen.clock import SECOND, Clock
+from limen.database.prepared import Prepared
 from limen.database.schema import accounts, sessions
 from limen.events import EndReason, SessionEnded
 from limen.revocation import Change, RevocationLog
 from limen.tokens import Generation, Grant, digest
+
+# The columns of a session that has just started; it has neither ended nor been retried.
+_NEW = (
+    *("fid_hash", "sid", "user_id", "cv", "gen", "confirmed", "handed_at", "rotated_at"),
+    *("created_at", "abs_exp", "outcome", "device", "address"),
+)
 
 # 256 random bits: what a refresh token must know of its session.
 FID_BYTES = 32
@@ -33,6 +40,19 @@ class Session:
 
     grant: Grant
     generation: Generation
+
+
+def _start() -> ReturningInsert[Any]:
+    """Return what inserts a session if its account is still as it was read."""
+    new = {name: bindparam(name, type_=sessions.c[name].type) for name in _NEW}
+    still_so: ColumnElement[bool] = accounts.c.disabled_at.is_(None)
+    for name in ("user_id", "cv"):
+        still_so = and_(accounts.c[name] == new[name], still_so)
+    row = select(*new.values()).where(still_so)
+    return insert(sessions).from_select([*_NEW], row).returning(sessions.c.sid)
+
+
+_START = Prepared(_start())
 
 
 class Sessions:
@@ -76,13 +96,7 @@ class Sessions:
             "device": device_name(where.agent),
             "address": where.address,
         }
-        still_so = select(
-            *(literal(value, sessions.c[name].type) for name, value in row.items())
-        ).where(
-            accounts.c.user_id == user_id, accounts.c.cv == cv, accounts.c.disabled_at.is_(None)
-        )
-        starting = insert(sessions).from_select([*row], still_so).returning(sessions.c.sid)
-        if (await connection.execute(starting)).one_or_none() is None:
+        if (await _START.run(connection, row)).one_or_none() is None:
             return None
         return Session(Grant(user_id, sid, cv, scope, roles, email_verified), generation)
 
