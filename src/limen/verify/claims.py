@@ -69,14 +69,14 @@ class Claims:
 
 def _text(payload: Mapping[str, object], name: str) -> str:
     value = payload.get(name)
-    if not isinstance(value, str) or not value:
+    if type(value) is not str or not value:
         raise InvalidToken("bad_claims")
     return value
 
 
 def _whole(payload: Mapping[str, object], name: str) -> int:
     value = payload.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if type(value) is not int or value < 0:  # a bool is an int to isinstance
         raise InvalidToken("bad_claims")
     return value
 

@@ -13,9 +13,11 @@ Nothing is verified here. The result is called `Unverified` because it may come 
 """
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from limen.verify.errors import InvalidToken
 from limen.verify.strict_json import StrictJSONError, loads
@@ -26,8 +28,18 @@ MAX_TOKEN_BYTES = 4096
 # joserfc stops here too: what we accept, it must accept.
 MAX_HEADER_BYTES = 512
 
+# All tokens of one key have the same header, so the last ones are remembered.
+HEADERS = 64
+
+_STANDARD = bytes.maketrans(b"-_", b"+/")  # the alphabet of base64; in a token neither occurs
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}")
 _HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
+
+
+class _Header(NamedTuple):
+    algorithm: str
+    kid: str
+    typ: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +65,12 @@ def parse(token: str, *, typ: str = "at+jwt") -> Unverified:
         InvalidToken: "wrong_type" if the header's `typ` is another (RFC 8725, section 3.11),
             "malformed" for everything else.
     """
-    header_json, payload_json, signature = split(token)
-    header, payload = _object(header_json), _object(payload_json)
-    algorithm, kid = header.get("alg"), header.get("kid")
-    if not header.keys() <= _HEADER_MEMBERS:
-        raise InvalidToken("malformed")
-    if not isinstance(algorithm, str) or not isinstance(kid, str):
-        raise InvalidToken("malformed")
-    if header.get("typ") != typ:
+    encoded_header, encoded_payload, encoded_signature = _parts(token)
+    signature, payload = _decode(encoded_signature), _object(_decode(encoded_payload))
+    header = _header(encoded_header)
+    if header.typ != typ:
         raise InvalidToken("wrong_type")
-    return Unverified(algorithm, kid, payload, token, signature)
+    return Unverified(header.algorithm, header.kid, payload, token, signature)
 
 
 def split(token: str) -> tuple[bytes, bytes, bytes]:
@@ -72,21 +80,37 @@ def split(token: str) -> tuple[bytes, bytes, bytes]:
         InvalidToken: "malformed" if the token is too long, or is not three parts, none empty, of
             canonical base64url (RFC 7515, section 7.1).
     """
-    if len(token) > MAX_TOKEN_BYTES or not _COMPACT.fullmatch(token):
-        raise InvalidToken("malformed")
-    header, payload, signature = token.split(".")
-    if len(header) > MAX_HEADER_BYTES:
-        raise InvalidToken("malformed")
+    header, payload, signature = _parts(token)
     return _decode(header), _decode(payload), _decode(signature)
 
 
+def _parts(token: str) -> list[str]:
+    if len(token) > MAX_TOKEN_BYTES or not _COMPACT.fullmatch(token):
+        raise InvalidToken("malformed")
+    parts = token.split(".")
+    if len(parts[0]) > MAX_HEADER_BYTES:
+        raise InvalidToken("malformed")
+    return parts
+
+
+@lru_cache(maxsize=HEADERS)
+def _header(encoded: str) -> _Header:
+    header = _object(_decode(encoded))
+    algorithm, kid = header.get("alg"), header.get("kid")
+    if not header.keys() <= _HEADER_MEMBERS:
+        raise InvalidToken("malformed")
+    if not isinstance(algorithm, str) or not isinstance(kid, str):
+        raise InvalidToken("malformed")
+    return _Header(algorithm, kid, header.get("typ"))
+
+
 def _decode(part: str) -> bytes:
-    padded = part + "=" * (-len(part) % 4)
+    padded = part.encode("ascii").translate(_STANDARD) + b"=" * (-len(part) % 4)
     try:
-        decoded = urlsafe_b64decode(padded)
+        decoded = a2b_base64(padded)
     except ValueError:
         raise InvalidToken("malformed") from None
-    if urlsafe_b64encode(decoded).decode("ascii") != padded:
+    if b2a_base64(decoded, newline=False) != padded:
         raise InvalidToken("malformed")
     return decoded
 

@@ -17,7 +17,7 @@ in front of it.
 """
 
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from limen.verify.bearer import bearer_token
 from limen.verify.claims import Claims
@@ -32,6 +32,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+ANSWERS = 64  # that are kept as they are sent
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
 
@@ -67,7 +68,7 @@ class Guard:
         try:
             await admit(scope, self._verifier)
         except GuardError as error:
-            await _refuse(scope, send, problem_of(error))
+            await _refuse(scope, send, error)
         else:
             await self._app(scope, receive, send)
 
@@ -108,15 +109,39 @@ def can_respond(scope: Scope) -> bool:
     return scope["type"] == "http" or "websocket.http.response" in (scope.get("extensions") or {})
 
 
-async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
+async def _refuse(scope: Scope, send: Send, error: GuardError) -> None:
     if not can_respond(scope):
-        reason = problem.code
+        reason = error.code
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
         return
     prefix = "websocket.http" if scope["type"] == "websocket" else "http"
+    status, headers, body = _written(error)
+    shown = b"" if scope.get("method") == "HEAD" else body
+    await send({"type": f"{prefix}.response.start", "status": status, "headers": [*headers]})
+    await send({"type": f"{prefix}.response.body", "body": shown})
+
+
+class _Answer(NamedTuple):
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+_answers: dict[tuple[type[GuardError], str], _Answer] = {}
+
+
+def _written(error: GuardError) -> _Answer:
+    """Return how the refusal is sent. There are a dozen, each of which may come in floods."""
+    kind = type(error), error.detail
+    if kind not in _answers:
+        if len(_answers) >= ANSWERS:
+            _answers.clear()
+        _answers[kind] = _write(problem_of(error))
+    return _answers[kind]
+
+
+def _write(problem: Problem) -> _Answer:
     body = problem.body()
     fields = (("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), *problem.headers)
-    headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in fields]
-    shown = b"" if scope.get("method") == "HEAD" else body
-    await send({"type": f"{prefix}.response.start", "status": problem.status, "headers": headers})
-    await send({"type": f"{prefix}.response.body", "body": shown})
+    headers = tuple((name.lower().encode("ascii"), value.encode("ascii")) for name, value in fields)
+    return _Answer(problem.status, headers, body)

@@ -23,6 +23,7 @@ import math
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
@@ -40,6 +41,10 @@ def subject_digest(identifier: str) -> str:
     """Return what a sid or user_id is called in the log: its SHA-256, base64url, no padding."""
     digest = sha256(identifier.encode("utf-8")).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+# Who comes comes again, so the last digests that were asked for are kept.
+_remembered_digest = lru_cache(maxsize=8192)(subject_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +118,9 @@ class Revocations:
             InvalidToken: "ended": the session, or all of the account's older tokens, are revoked.
             RevocationsStale: Not known as revoked, but the log was not read for too long, or never.
         """
-        if subject_digest(claims.sid) in self._sessions:
+        if _remembered_digest(claims.sid) in self._sessions:
             raise InvalidToken("ended")
-        floor = self._accounts.get(subject_digest(claims.user_id))
+        floor = self._accounts.get(_remembered_digest(claims.user_id))
         if floor is not None and claims.cv < floor.cv:
             raise InvalidToken("ended")
         if not self.is_fresh:
