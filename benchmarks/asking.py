@@ -12,6 +12,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 # Each request from another address, through a proxy that is trusted: clients, not one office.
 ELSEWHERE = {"X-Forwarded-For": "10.{number}"}
 TRUSTING = {"LIMEN_TRUSTED_PROXIES": "127.0.0.1"}
+PATIENT = {"LIMEN_HASH_QUEUE_TIME": "60s"}  # where nobody is to be refused
 RS256 = {"LIMEN_SIGNING_ALGORITHM": "RS256"}
 ES256 = {"LIMEN_SIGNING_ALGORITHM": "ES256"}
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.asking import AUTH, ES256, JSON, TRUSTING, sign_in
+from benchmarks.asking import AUTH, ES256, JSON, PATIENT, TRUSTING, sign_in
 from benchmarks.bench import SEED, Bench, Result
 from benchmarks.client import Answer, Client, percentile, request
 from benchmarks.figures import Figure, Finding, Target, repeated
@@ -44,8 +44,7 @@ def run(bench: Bench) -> Result:
     turns = 2 * (bench.pace.cycles + bench.pace.cycles // 2)
     sessions = round(turns * seconds * REFRESH_RATE * 1.5)
     people = populate(data, None, people=1000, sessions=sessions, algorithm="ES256")
-    waiting = {"LIMEN_DATA_DIR": str(data), "LIMEN_HASH_QUEUE_TIME": "60s"}
-    settings = ES256 | TRUSTING | waiting
+    settings = ES256 | TRUSTING | PATIENT | {"LIMEN_DATA_DIR": str(data)}
     with application("apps.mounted:app", settings) as served:
         url, bystanders = served.url, _Bystanders(served.url, people)
 

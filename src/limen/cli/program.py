@@ -2,6 +2,7 @@
 
 import click
 
+from limen.cli.calibrate import calibrate
 from limen.cli.clients import clients
 from limen.cli.commands import Program
 from limen.cli.config import config
@@ -22,7 +23,7 @@ users.add_command(invite)
 
 COMMANDS = (
     *(serve, users, passwords, keys, clients, mail),
-    *(migrate, doctor, config, token, probe, version),
+    *(migrate, doctor, config, calibrate, token, probe, version),
 )
 
 
