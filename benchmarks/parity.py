@@ -37,7 +37,7 @@ def sheet(folder: Path, peers: Peers) -> dict[str, str]:
         f"({hashes[0] * 1000:.1f} to {hashes[-1] * 1000:.1f}); the same for all but the arms "
         "called 'own hash'",
         "token algorithm": "RS256 (2048 bits) or ES256 as each arm says; the peers' own is HS256",
-        "workers": f"one process each; limen hashes in {CORES} threads, simplejwt has 16 of gunicorn",
+        "workers": f"one process each; limen hashes in {CORES} threads, simplejwt has 16",
         "server": "limen serve: uvicorn with h11 on asyncio; FastAPI peers: the same; simplejwt: "
         "gunicorn, gthread",
         "logs": "limen's default, a JSON line a request into a file; peers: none",

@@ -55,10 +55,9 @@ def parity_table(run: Run) -> list[str]:
 def command(run: Run) -> list[str]:
     dropped = sum(len(each.result.dropped) for each in run.workloads)
     disturbed = [each.title for each in run.workloads if each.result.disturbed]
-    said = [
-        f"Measured by `{run.command}` on {run.made_at[:10]}, in {run.seconds / 60:.0f} minutes; "
-        f"{_count(dropped, 'cycle', 'cycles')} dropped, for other work disturbed the machine."
-    ]
+    when = f"on {run.made_at[:10]}, in {run.seconds / 60:.0f} minutes"
+    left_out = f"{_count(dropped, 'cycle', 'cycles')} dropped, for other work disturbed the machine"
+    said = [f"Measured by `{run.command}` {when}; {left_out}."]
     if disturbed:
         said += [f"Never quiet enough, and so kept as they are: {', '.join(disturbed)}."]
     return said

@@ -81,7 +81,8 @@ def routes(limen: Wiring, lifespan: Lifespan[Any]) -> APIRouter:
     """Return limen's routes; the application that includes them runs the lifespan with its own."""
     guarded = _guarded(limen)
     auth = APIRouter(prefix=PREFIX, route_class=guarded, tags=["limen"])
-    for resource in (register, login, refresh, logout, me, revocations, introspect, revoke):
+    # In this order a request is compared with them, so what is asked for most stands in front.
+    for resource in (refresh, login, me, logout, register, revocations, introspect, revoke):
         resource.add_to(auth, limen)
     for resource in (email_verify, email_change, password, sessions):
         resource.add_to(auth, limen)

@@ -11,6 +11,7 @@ banner to the supervisor, which has the say, and stops when that has gone.
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -121,6 +122,8 @@ async def _serve(
     if line is not None:
         loop.add_reader(line, _hung_up, server, line)
     async with limen.lifespan():
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: looking through it again would stop every request
         if not server.should_exit:
             await server.serve(sockets=[listener])
     _log.info("stopped")
