@@ -27,9 +27,15 @@ PACKAGES = (
     "pyjwt[crypto]",
     "python-multipart",
     "gunicorn",
+    "granian",
     "uvicorn",
+    "httptools",
+    "uvloop",
 )
-SHOWN = ("fastapi", "fastapi-users", "django", "djangorestframework-simplejwt", "pyjwt", "gunicorn")
+SHOWN = (
+    *("fastapi", "fastapi-users", "django", "djangorestframework-simplejwt", "pyjwt"),
+    *("gunicorn", "granian", "uvicorn"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ class Peers:
     def install(cls) -> "Peers":
         """Install them, if that was not done before."""
         python = HOME / "bin" / "python"
-        if not (HOME / ".ready").exists():
+        ready, wanted = HOME / ".ready", "\n".join(PACKAGES)
+        if not ready.exists() or ready.read_text("utf-8") != wanted:
             venv.create(HOME, clear=True, with_pip=True)
             quiet = ("--quiet", "--disable-pip-version-check")
             ran = subprocess.run(
@@ -55,7 +62,7 @@ class Peers:
             )
             if ran.returncode != 0:
                 return cls(None, ran.stderr.strip().splitlines()[-1])
-            (HOME / ".ready").touch()
+            ready.write_text(wanted, "utf-8")
         return cls(str(python), versions=_versions(python))
 
 

@@ -70,12 +70,12 @@ def limen_serves(
 def application(
     name: str,
     environment: Mapping[str, str],
-    *,
+    *options: str,
     cores: frozenset[int] = ALL,
     python: str = sys.executable,
 ) -> Iterator[Running]:
     """Serve an ASGI application of this folder, by its interpreter."""
-    command = [python, str(SERVE), f"benchmarks.{name}"]
+    command = [python, str(SERVE), f"benchmarks.{name}", *options]
     paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     with on(cores):
         process = subprocess.Popen(

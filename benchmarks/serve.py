@@ -1,6 +1,6 @@
 """Serve an ASGI application the way `limen serve` does: uvicorn with h11, one process, no log.
 
-    python serve.py module:application
+    python serve.py module:application [h11|httptools]
 
 Run as a file by the interpreter of whichever environment the application lives in, so it imports
 nothing of ours. It prints its URL when it answers.
@@ -23,6 +23,7 @@ class _Server(uvicorn.Server):
 
 
 def main() -> None:
+    http = sys.argv[2] if len(sys.argv) > 2 else "h11"  # noqa: PLR2004
     module, _, name = sys.argv[1].partition(":")
     sys.path.insert(0, ".")
     application = getattr(importlib.import_module(module), name)
@@ -31,8 +32,8 @@ def main() -> None:
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         application,
-        http="h11",
-        loop="asyncio",
+        http=http,  # type: ignore[arg-type]  # one of the two
+        loop="asyncio" if http == "h11" else "uvloop",
         proxy_headers=False,
         server_header=False,
         access_log=False,

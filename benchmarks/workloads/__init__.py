@@ -15,6 +15,7 @@ from benchmarks.workloads import (
     overload,
     refresh,
     revocation,
+    servers,
     start,
     statements,
 )
@@ -41,6 +42,7 @@ WORKLOADS = (
     Workload("isolation", "Guarded beside logins", isolation.run, (3, 3), (1, 1)),
     Workload("overload", "Ten times too many logins", overload.run, (3, 2), (1, 1)),
     Workload("revocation", "Ended here, refused there", revocation.run, (4, 1), (1, 1)),
+    Workload("servers", "Servers alone", servers.run, (4, 2), (2, 1)),
     Workload("start", "Start and memory", start.run, (5, 1), (1, 1)),
     Workload("statements", "What the database is asked", statements.run, (1, 1), (1, 1)),
     Workload("growth", "Growing", growth.run, (5, 3), (2, 1)),

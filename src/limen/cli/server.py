@@ -123,7 +123,7 @@ async def _serve(
         loop.add_reader(line, _hung_up, server, line)
     async with limen.lifespan():
         gc.collect()
-        gc.freeze()  # what is loaded by now stays: looking through it again would stop every request
+        gc.freeze()  # what is loaded stays: looking through it again would stop all requests
         if not server.should_exit:
             await server.serve(sockets=[listener])
     _log.info("stopped")
