@@ -32,7 +32,7 @@ def main() -> None:
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         application,
-        http=http,  # type: ignore[arg-type]  # one of the two
+        http=http,
         loop="asyncio" if http == "h11" else "uvloop",
         proxy_headers=False,
         server_header=False,
