@@ -8,7 +8,7 @@ from argon2.low_level import Type, verify_secret
 
 from benchmarks.noise import CORES
 from benchmarks.population import COST, PASSWORD
-from limen.stored_hashes import argon2_hash
+from limen.stored_hashes.argon2 import argon2_hash
 
 THREADS = CORES
 HASH_LOOP = "bare hash loop"

@@ -20,7 +20,7 @@ from limen.database.schema import accounts
 from limen.events import Events
 from limen.features import Features, Memory, opened
 from limen.settings import Argon2Cost, Settings
-from limen.stored_hashes import argon2_hash
+from limen.stored_hashes.argon2 import argon2_hash
 from limen.tokens import TokenPair
 from limen.verify.keyset import VerificationKey
 

@@ -28,7 +28,7 @@ from limen.database.migrate import migrate
 from limen.events import Events
 from limen.features import Memory, opened
 from limen.refresh import ROTATION
-from limen.stored_hashes import argon2_hash
+from limen.stored_hashes.argon2 import argon2_hash
 from limen.tokens import Generation, Grant
 
 SESSIONS_EACH = 10

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from limen.option_kinds import ARGON2_CEILING, ARGON2_FLOORS, Argon2Cost
-from limen.stored_hashes import argon2_hash
+from limen.stored_hashes.argon2 import argon2_hash
 
 DEFAULT = Argon2Cost(memory_kib=19456, passes=2, lanes=1)  # that of the settings; measured first
 
