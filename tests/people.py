@@ -37,6 +37,22 @@ class Person:
     async def log_out(self) -> httpx2.Response:
         return await self.http.post(f"{AUTH}/logout", headers=self.bearer())
 
+    async def sid(self) -> str:
+        """The sid of the session that he was last given; its access token must be good."""
+        return str((await self.me()).json()["sid"])
+
+    async def change_password(self, new: str, current: str | None = None) -> httpx2.Response:
+        body = {
+            "current_password": self.password if current is None else current,
+            "new_password": new,
+        }
+        headers = self.bearer()
+        return await self.http.post(f"{AUTH}/password/change", json=body, headers=headers)
+
+    async def delete_me(self, password: str | None = None) -> httpx2.Response:
+        body = {"current_password": self.password if password is None else password}
+        return await self.http.request("DELETE", f"{AUTH}/me", json=body, headers=self.bearer())
+
     def bearer(self, access_token: str | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {access_token or self.tokens['access_token']}"}
 
@@ -57,6 +73,19 @@ async def attempt(
 async def guess(http: httpx2.AsyncClient, email: str, **headers: str) -> httpx2.Response:
     """Try to sign in with a wrong password."""
     return await attempt(http, email, "not the password", **headers)
+
+
+async def forgot(http: httpx2.AsyncClient, email: str) -> httpx2.Response:
+    """Ask for a code to choose another password."""
+    return await http.post(f"{AUTH}/password/forgot", json={"email": email})
+
+
+async def reset(
+    http: httpx2.AsyncClient, code: str, password: str, email: str | None = None
+) -> httpx2.Response:
+    """Choose another password with a code; with six digits, the address belongs to it."""
+    body = {"code": code, "password": password} | ({} if email is None else {"email": email})
+    return await http.post(f"{AUTH}/password/reset", json=body)
 
 
 def calling_from(limen: Limen, address: str) -> httpx2.AsyncClient:
