@@ -6,15 +6,17 @@ there is no answer at all. Both may be changed while it runs.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from threading import Event, Thread
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+SECONDS = 10
 LOGIN, PASSWORD = "limen", "a p@ssword/ä"
 
 
@@ -151,3 +153,26 @@ async def silent_server() -> AsyncIterator[int]:
     finally:
         waiting.set()
         listener.close()
+
+
+@contextmanager
+def mail_server_elsewhere(server: MailServer | None = None, **options: Any) -> Iterator[MailServer]:
+    """Run a mail server on a loop and in a thread of its own, for tests that have no loop."""
+    server, started = server or MailServer(), Event()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with mail_server(server, **options):
+            started.set()
+            await stop.wait()
+
+    thread = Thread(target=loop.run_until_complete, args=[serve()])
+    thread.start()
+    assert started.wait(SECONDS)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(SECONDS)
+        loop.close()

@@ -9,6 +9,7 @@ from typing import Any
 from limen.codes import Code
 from limen.database.schema import codes, outbox
 from limen.limen import Limen
+from limen.outbox import Kind
 from limen.tokens import digest
 from tests.stored import rows
 
@@ -71,6 +72,14 @@ async def answered(limen: Limen) -> None:
             if not due:
                 return
             await asyncio.sleep(0.005)
+
+
+async def sent(limen: Limen) -> None:
+    """Wait until what is due was worked off, and the mail that came of it has been tried."""
+    kinds: tuple[Kind, ...] = ("request", "mail")
+    for kind in kinds:
+        await limen.features.outbox.work(kind)
+        await limen.features.outbox.caught_up(kind)  # what the background has taken, too
 
 
 async def written(limen: Limen, kind: str) -> list[Any]:

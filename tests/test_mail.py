@@ -22,6 +22,7 @@ from limen.settings import Settings
 from tests.clock import ManualClock
 from tests.conftest import on_sqlite
 from tests.mail_server import MailServer, mail_server
+from tests.mailbox import sent
 from tests.running import running
 from tests.stored import rows
 
@@ -64,11 +65,6 @@ async def post(
         await limen.features.mail.post(change, message, to, **how)
 
 
-async def worked_off(limen: Limen) -> None:
-    await limen.features.outbox.work("mail")
-    await limen.features.outbox.caught_up("mail")  # what the background has taken, too
-
-
 async def outcome(limen: Limen) -> tuple[str, str | None, int]:
     (row,) = await rows(limen, table)
     return row.outcome, row.answer, row.attempts
@@ -76,7 +72,7 @@ async def outcome(limen: Limen) -> tuple[str, str | None, int]:
 
 async def test_a_mail_arrives_with_link_and_code(limen: Limen, server: MailServer) -> None:
     await post(limen, code=CODE, useful_for=3600)
-    await worked_off(limen)
+    await sent(limen)
 
     (received,) = server.received
     message, text = received.message, received.text()
@@ -97,7 +93,7 @@ async def test_its_id_and_date_are_those_of_the_letter(
     limen: Limen, server: MailServer, clock: ManualClock
 ) -> None:
     await post(limen, "test")
-    await worked_off(limen)
+    await sent(limen)
 
     (row,), message = await rows(limen, table), server.received[0].message
     assert message["Message-ID"] == f"<{row.id}@login.example.com>"
@@ -111,7 +107,7 @@ async def test_every_message_arrives_with_a_code_or_without(
         for message in MESSAGES:
             for code in (CODE, None):
                 await limen.features.mail.post(change, message, "ada@example.com", code=code)
-    await worked_off(limen)
+    await sent(limen)
 
     assert len(server.received) == 2 * len(MESSAGES)
     assert len({received.message["Subject"] for received in server.received}) == len(MESSAGES)
@@ -126,13 +122,13 @@ async def test_a_server_that_is_away_gets_it_when_it_is_back(
     """Each try comes later than the one before."""
     await post(limen)
     for number, pause in enumerate(PAUSES[:3], 1):
-        await worked_off(limen)
+        await sent(limen)
         assert await outcome(limen) == ("waiting", "cannot be reached", number)
         clock.tick(pause)
     async with mail_server(MailServer(port)) as back:
-        await worked_off(limen)
+        await sent(limen)
         clock.tick(86400)
-        await worked_off(limen)
+        await sent(limen)
 
     assert len(back.received) == 1
     assert await outcome(limen) == ("delivered", "250 accepted", 4)
@@ -143,7 +139,7 @@ async def test_one_that_stays_away_is_given_up_when_the_mail_is_no_use(
 ) -> None:
     await post(limen, useful_for=sum(PAUSES[:3]) + PAUSES[3] - 1)
     for pause in PAUSES[:4]:
-        await worked_off(limen)
+        await sent(limen)
         clock.tick(pause)
 
     outcomes = [event.outcome for event in happened if isinstance(event, Posted)]
@@ -157,12 +153,12 @@ async def test_a_refusal_of_the_recipient_is_final_and_a_delay_is_not(
 ) -> None:
     server.answers["RCPT"] = "450 4.2.0 <ada@example.com> greylisted"
     await post(limen)
-    await worked_off(limen)
+    await sent(limen)
     assert await outcome(limen) == ("waiting", "450 recipient refused", 1)
 
     server.answers["RCPT"] = "550 5.1.1 <ada@example.com> nobody"
     clock.tick(PAUSES[0])
-    await worked_off(limen)
+    await sent(limen)
     assert await outcome(limen) == ("failed", "550 recipient refused", 2)
     assert server.received == []
 
@@ -174,7 +170,7 @@ async def test_no_log_line_names_the_mailbox_or_the_code(
     server.answers["RCPT"] = "550 5.1.1 <ada@example.com> nobody"
     with caplog.at_level(logging.DEBUG, "limen"):
         await post(limen, code=CODE)
-        await worked_off(limen)
+        await sent(limen)
 
     told = [str(vars(record)) for record in caplog.records if record.name.startswith("limen")]
     assert any("'failed'" in line for line in told)
@@ -186,7 +182,7 @@ async def test_two_processes_send_each_mail_once(
 ) -> None:
     for number in range(12):
         await post(limen if number % 2 else twin, to=f"person{number}@example.com")
-    await asyncio.gather(worked_off(limen), worked_off(twin))
+    await asyncio.gather(sent(limen), sent(twin))
 
     assert sorted(received.recipient for received in server.received) == sorted(
         f"person{number}@example.com" for number in range(12)
@@ -206,10 +202,10 @@ async def test_a_process_that_dies_while_sending_leaves_the_mail_to_the_next(
     server.answers.clear()
 
     async with running(settings, clock) as heir:
-        await worked_off(heir)
+        await sent(heir)
         assert await outcome(heir) == ("waiting", None, 1)
         clock.tick(LEASE / SECOND)
-        await worked_off(heir)
+        await sent(heir)
         assert await outcome(heir) == ("delivered", "250 accepted", 2)
     assert len(server.received) == 1
 
@@ -226,7 +222,7 @@ class TestNowhere:
 
     async def test_mail_fails_with_the_reason(self, limen: Limen) -> None:
         await post(limen)
-        await worked_off(limen)
+        await sent(limen)
 
         assert await outcome(limen) == (
             *("failed", "there is no mail server: LIMEN_SMTP_URL names one", 1),

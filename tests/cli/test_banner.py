@@ -35,6 +35,7 @@ async def test_it_names_the_places(limen: Limen, tmp_path: Path) -> None:
     assert said["Data"] == str(tmp_path / "data")
     assert said["Secret"].startswith(str(tmp_path / "data" / "secret"))
     assert said["Issuer"] == "http://localhost:8000"
+    assert said["Mail"] == "not sent: read it at http://127.0.0.1:8000/dev/inbox"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,7 @@ class TestInProduction:
         assert banner.development_only == ()
         assert (banner.docs, banner.root_key_at) == (None, "LIMEN_SECRET")
         assert banner.issuer == "https://login.example.com"
+        assert banner.mail == "not sent: LIMEN_SMTP_URL names no mail server"
         assert "Zq3v" not in " ".join(banner.lines())
 
 
