@@ -20,7 +20,7 @@ from sqlalchemy import create_engine
 from benchmarks.load import WrongAnswerError
 from benchmarks.processes import SERVERS, on
 from limen.clock import system_clock
-from limen.refresh import ROTATION
+from limen.refresh import HONEST
 from limen.tokens import TokenPair, digest
 from limen.verify.gate import parse
 
@@ -39,7 +39,7 @@ class Bound:
         self._fids = [_fid(pair.refresh_token) for pair in sessions]
         self._generations = dict.fromkeys(self._fids, 0)
         dialect = create_engine("sqlite://" if url is None else "postgresql+psycopg://").dialect
-        compiled = ROTATION.compile(dialect=dialect)
+        compiled = HONEST.compile(dialect=dialect)
         self._statement = str(compiled)
         self._order = compiled.positiontup or ()
         self._always = {**compiled.params, "issued_at": 0, "window": 0, "key": None}

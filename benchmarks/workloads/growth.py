@@ -27,7 +27,7 @@ from limen.clock import SECOND, system_clock
 from limen.database.migrate import migrate
 from limen.events import Events
 from limen.features import Memory, opened
-from limen.refresh import ROTATION
+from limen.refresh import HONEST
 from limen.stored_hashes.argon2 import argon2_hash
 from limen.tokens import Generation, Grant
 
@@ -161,7 +161,7 @@ def _bytes_each(url: str, people: int) -> float:
 def _plan(url: str) -> list[str]:
     """Return the nodes of the plan of a refresh, from the top."""
     dialect = create_engine("postgresql+psycopg://").dialect
-    compiled = ROTATION.compile(dialect=dialect)
+    compiled = HONEST.compile(dialect=dialect)
     now = system_clock()
     given = {"fid": "x" * 43, "k": 0, "now": now, "issued_at": now, "window": 0, "key": None}
     with psycopg.connect(url) as connection:

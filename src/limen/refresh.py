@@ -32,7 +32,19 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.types import BigInteger, String
 
@@ -70,72 +82,65 @@ _REPORTED: dict[Outcome, RefreshOutcome] = {
 }
 
 
-def _outcome() -> ColumnElement[int]:
-    row = sessions.c
-    k, now = bindparam("k", type_=BigInteger), bindparam("now", type_=BigInteger)
-    window = bindparam("window", type_=BigInteger)
-    retry_key = bindparam("key", type_=String)  # NULL for a bare refresh
-    just_now = func.abs(now - row.handed_at) < window  # a clock set back opens no window
-    predecessor = k == row.gen - 1
-    return case(
-        (k > row.gen, Outcome.FAST_FORWARD.value),
-        (and_(k == row.gen, just_now), Outcome.COALESCE.value),
-        (k == row.gen, Outcome.ROTATE.value),
-        (
-            and_(predecessor, row.retry_key == retry_key, or_(row.confirmed == 0, just_now)),
-            Outcome.SAME_SUCCESSOR.value,
-        ),
-        (
-            and_(predecessor, row.retry_key.is_(None), retry_key.is_(None), just_now),
-            Outcome.SAME_SUCCESSOR.value,
-        ),
-        (and_(predecessor, retry_key.is_not(None), just_now), Outcome.SUPERSEDED.value),
-        else_=Outcome.REPLAY.value,
-    )
+# The rows of the table above, each as a condition on the row of the session.
+_ROW = sessions.c
+_K, _NOW = bindparam("k", type_=BigInteger), bindparam("now", type_=BigInteger)
+_ISSUED_AT = bindparam("issued_at", type_=BigInteger)
+_WINDOW = bindparam("window", type_=BigInteger)
+_KEY = bindparam("key", type_=String)  # NULL for a bare refresh
+
+_SINCE = func.abs(_NOW - _ROW.handed_at)  # a clock set back opens no window
+_JUST_NOW, _LONG_AGO = _SINCE < _WINDOW, _SINCE >= _WINDOW
+_PREDECESSOR = _ROW.gen - 1 == _K
+_SAME_KEY = and_(_PREDECESSOR, _ROW.retry_key == _KEY)
+_BOTH_BARE = and_(_PREDECESSOR, _ROW.retry_key.is_(None), _KEY.is_(None))
+
+_FORWARDS, _ROTATES = _ROW.gen < _K, and_(_ROW.gen == _K, _LONG_AGO)
+_COALESCES = and_(_ROW.gen == _K, _JUST_NOW)
+_RESTARTS = and_(_SAME_KEY, _ROW.confirmed == 0)  # its window; a grace only runs out
+
+_OUTCOME = case(
+    (_FORWARDS, Outcome.FAST_FORWARD.value),
+    (_COALESCES, Outcome.COALESCE.value),
+    (_ROTATES, Outcome.ROTATE.value),
+    (and_(_SAME_KEY, or_(_ROW.confirmed == 0, _JUST_NOW)), Outcome.SAME_SUCCESSOR.value),
+    (and_(_BOTH_BARE, _JUST_NOW), Outcome.SAME_SUCCESSOR.value),
+    (and_(_PREDECESSOR, _KEY.is_not(None), _JUST_NOW), Outcome.SUPERSEDED.value),
+    else_=Outcome.REPLAY.value,
+)
+_REPLAYS: ColumnElement[bool] = _OUTCOME == Outcome.REPLAY.value  # noqa: SIM300  no constant
 
 
-def _statement() -> ReturningUpdate[Any]:
-    row = sessions.c
-    k, now = bindparam("k", type_=BigInteger), bindparam("now", type_=BigInteger)
-    issued_at = bindparam("issued_at", type_=BigInteger)
-    retry_key = bindparam("key", type_=String)
-    outcome = _outcome()
-    rotates, forwards = outcome == Outcome.ROTATE.value, outcome == Outcome.FAST_FORWARD.value
-    retried = outcome == Outcome.SAME_SUCCESSOR.value
-    restarts = and_(retried, row.confirmed == 0, retry_key.is_not(None))  # a grace only runs out
-    replays = outcome == Outcome.REPLAY.value
-    account = accounts.c.user_id == row.user_id
+def _statement(
+    *conditions: ColumnElement[bool], **more: ColumnElement[Any]
+) -> ReturningUpdate[Any]:
+    account = accounts.c.user_id == _ROW.user_id
     return (
         update(sessions)
         .where(
-            row.fid_hash == bindparam("fid"),
-            row.ended_at.is_(None),
-            row.abs_exp > now,
-            row.cv == select(accounts.c.cv).where(account).scalar_subquery(),
+            _ROW.fid_hash == bindparam("fid"),
+            _ROW.ended_at.is_(None),
+            _ROW.abs_exp > _NOW,
+            _ROW.cv == select(accounts.c.cv).where(account).scalar_subquery(),
+            *conditions,
         )
         .values(
-            outcome=outcome,
-            gen=case((rotates, row.gen + 1), (forwards, k), else_=row.gen),
-            retry_key=case((rotates, retry_key), (forwards, null()), else_=row.retry_key),
-            confirmed=case(
-                (rotates, 0),
-                (outcome == Outcome.COALESCE.value, 1),
-                (forwards, 1),
-                else_=row.confirmed,
-            ),
-            handed_at=case((or_(rotates, forwards, restarts), now), else_=row.handed_at),
-            rotated_at=case((rotates, now), (forwards, issued_at), else_=row.rotated_at),
-            ended_at=case((replays, now), else_=row.ended_at),
-            end_reason=case((replays, "replay"), else_=row.end_reason),
+            outcome=_OUTCOME,
+            gen=case((_ROTATES, _ROW.gen + 1), (_FORWARDS, _K), else_=_ROW.gen),
+            retry_key=case((_ROTATES, _KEY), (_FORWARDS, null()), else_=_ROW.retry_key),
+            confirmed=case((_ROTATES, 0), (or_(_COALESCES, _FORWARDS), 1), else_=_ROW.confirmed),
+            handed_at=case((or_(_ROTATES, _FORWARDS, _RESTARTS), _NOW), else_=_ROW.handed_at),
+            rotated_at=case((_ROTATES, _NOW), (_FORWARDS, _ISSUED_AT), else_=_ROW.rotated_at),
+            **more,
         )
         .returning(
-            row.outcome,
-            row.sid,
-            row.user_id,
-            row.cv,
-            row.gen,
-            row.rotated_at,
-            row.abs_exp,
+            _ROW.outcome,
+            _ROW.sid,
+            _ROW.user_id,
+            _ROW.cv,
+            _ROW.gen,
+            _ROW.rotated_at,
+            _ROW.abs_exp,
             select(accounts.c.scope).where(account).scalar_subquery().label("scope"),
             select(accounts.c.roles).where(account).scalar_subquery().label("roles"),
             select(accounts.c.verified_at).where(account).scalar_subquery().label("verified_at"),
@@ -143,12 +148,15 @@ def _statement() -> ReturningUpdate[Any]:
     )
 
 
-ROTATION = _statement()
+ROTATION = _statement(
+    ended_at=case((_REPLAYS, _NOW), else_=_ROW.ended_at),
+    end_reason=case((_REPLAYS, "replay"), else_=_ROW.end_reason),
+)
 
 # Nearly every refresh is honest, and is decided in one round trip by the statement alone. It leaves
 # the others as they are: a replay also writes what it revokes, and so needs a transaction.
-_DECISION = Prepared(ROTATION)
-_HONEST = Prepared(ROTATION.where(_outcome() != Outcome.REPLAY.value))
+HONEST = _statement(not_(_REPLAYS))
+_HONEST, _DECISION = Prepared(HONEST), Prepared(ROTATION)
 
 
 class Refresh:

@@ -1,0 +1,50 @@
+"""Statements that are compiled once: they do what the statement does, and drivers remember them."""
+
+import pytest
+from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH, MAX_CACHED_STATEMENT_PARAMS
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.sql import ClauseElement
+
+from limen.database.prepared import Prepared
+from limen.database.schema import accounts, rate_limits
+from limen.limen import Limen
+from limen.rate_limits import _giving_back, _take_statement
+from limen.refresh import HONEST
+from limen.sessions import _start
+from tests.people import Person
+
+FIND = select(accounts.c.user_id, accounts.c.cv).where(
+    accounts.c.email == bindparam("email"), accounts.c.cv + 1 == bindparam("next_cv")
+)
+HOT = {
+    "refresh": HONEST,
+    "start": _start(),
+    "take": _take_statement(insert(rate_limits), 2),
+    "give back": _giving_back(2).statement,
+}
+
+
+@pytest.mark.anyio
+async def test_it_is_compiled_once_and_takes_other_values_each_time(
+    limen: Limen, ada: Person
+) -> None:
+    find = Prepared(FIND)
+    async with limen.features.database.read() as connection:
+        found = [
+            (await find.run(connection, {"email": email, "next_cv": 2})).one_or_none()
+            for email in (ada.email, "nobody@example.com")
+        ]
+
+    assert found == [(ada.user_id, 1), None]
+    assert len(find._compiled) == 1
+
+
+@pytest.mark.parametrize("statement", HOT.values(), ids=HOT.keys())
+def test_psycopg_remembers_the_hot_ones(statement: ClauseElement) -> None:
+    """What is longer it takes apart at each use, which costs more than the rest of a refresh."""
+    compiled = statement.compile(dialect=dialect())  # type: ignore[no-untyped-call]
+
+    assert len(str(compiled)) <= MAX_CACHED_STATEMENT_LENGTH
+    assert len(compiled.params) <= MAX_CACHED_STATEMENT_PARAMS
