@@ -213,7 +213,9 @@ class Databases:
             for table in metadata.tables:
                 connection.execute(f"DELETE FROM {table}".encode())  # noqa: S608  a name of ours
             connection.execute("INSERT INTO revocation_counter (id, seq) VALUES (1, 0)")
-            connection.execute("INSERT INTO audit_head (id, seq, mac) VALUES (1, 0, '')")
+            connection.execute(
+                "INSERT INTO audit_head (id, seq, digest, mac) VALUES (1, 0, '', '')"
+            )
             connection.execute("UPDATE alembic_version SET version_num = %s", (needed_revision(),))
 
     @contextmanager

@@ -57,9 +57,11 @@ class AccountChanges:
         """
         which = accounts.c.user_id == user_id
         same = which if if_cv is None else (which & (accounts.c.cv == if_cv))
-        if not await _found(change, same, values or {}):
+        values = values or {}
+        if not await _found(change, same, values):
             return False
-        change.happened(AccountChanged(user_id, kind))
+        may = {name: str(value) for name, value in values.items() if name in ("scope", "roles")}
+        change.happened(AccountChanged(user_id, kind, **may))
         if (reason := ENDS_SESSIONS.get(kind)) is not None:
             await self._sessions.void(change, user_id, reason, keep=keep)
         elif kind in RENEWS_TOKENS:

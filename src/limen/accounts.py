@@ -149,7 +149,7 @@ class Accounts:
             await change.connection.execute(insert(accounts).values(asdict(account)))
         except IntegrityError:
             raise EmailTaken from None
-        change.happened(Registered(account.user_id))
+        change.happened(Registered(account.user_id, account.scope or None))
         return account
 
     async def find(self, email: str) -> Account | None:

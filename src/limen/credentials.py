@@ -29,7 +29,9 @@ from limen.clock import Clock
 from limen.database.engine import Database
 from limen.database.schema import api_clients
 from limen.errors import InvalidClient, InvalidRequest
+from limen.events import ClientCreated, ClientDeleted
 from limen.rate_limits import Policy, RateLimits
+from limen.revocation import RevocationLog
 from limen.tokens import digest
 
 SECRET_BYTES = 32
@@ -60,9 +62,16 @@ class ClientCredentials:
     """Makes, checks and deletes credentials; `policy` limits the failures of an address prefix."""
 
     def __init__(
-        self, database: Database, limits: RateLimits, *, policy: Policy, clock: Clock
+        self,
+        database: Database,
+        log: RevocationLog,
+        limits: RateLimits,
+        *,
+        policy: Policy,
+        clock: Clock,
     ) -> None:
         self._database = database
+        self._log = log
         self._limits = limits
         self._policy = policy
         self._clock = clock
@@ -100,8 +109,9 @@ class ClientCredentials:
             "secret_hash": digest(secret),
             "created_at": client.created_at,
         }
-        async with self._database.write() as connection:
-            await connection.execute(insert(api_clients).values(row))
+        async with self._log.change() as change:
+            await change.connection.execute(insert(api_clients).values(row))
+            change.happened(ClientCreated(client.client_id))
         return NewApiClient(client, secret)
 
     async def all(self) -> Sequence[ApiClient]:
@@ -123,9 +133,12 @@ class ClientCredentials:
             DatabaseUnavailable: It is still there.
         """
         gone = delete(api_clients).where(api_clients.c.client_id == _looked_up(client_id))
-        async with self._database.write() as connection:
-            found = await connection.execute(gone.returning(api_clients.c.client_id))
-            return found.one_or_none() is not None
+        async with self._log.change() as change:
+            found = await change.connection.execute(gone.returning(api_clients.c.client_id))
+            deleted = found.one_or_none() is not None
+            if deleted:
+                change.happened(ClientDeleted(client_id))
+        return deleted
 
     async def _recognised(self, client_id: str, secret: str) -> ApiClient | None:
         which = api_clients.c.client_id == _looked_up(client_id)

@@ -10,7 +10,7 @@ which it happens (`limen.revocation.Change`), and subscribers hear of it once th
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SignInOutcome = Literal[
@@ -52,6 +52,7 @@ Change = Literal[
 Purpose = Literal["verify", "reset", "email_change", "invite"]
 LetterKind = Literal["mail", "webhook", "request"]
 LetterOutcome = Literal["delivered", "failed", "retried"]
+Retirement = Literal["planned", "emergency"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Registered(Event):
+    """An account was made; `scope` is what it may do from the start, None if that is nothing."""
+
     user_id: str
+    scope: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +97,26 @@ class Refreshed(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded(Event):
+    """A session ended before its time, when it had been refreshed `generation` times.
+
+    Of a replay, `presented` is the generation whose token came again.
+    """
+
     sid: str
     reason: EndReason
     user_id: str
+    generation: int | None = field(default=None, compare=False)
+    presented: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountChanged(Event):
+    """An account was changed; `scope` and `roles` are what it may do from now on, if that was."""
+
     user_id: str
     change: Change
+    scope: str | None = field(default=None, compare=False)
+    roles: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +175,26 @@ class BreachCheckFailed(Event):
 class KeyCreated(Event):
     kid: str
     algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeysRetired(Event):
+    """A new signing key takes the place of all others: in time, or at once."""
+
+    successor: str
+    how: Retirement
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCreated(Event):
+    """A service was given credentials to ask about tokens with."""
+
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDeleted(Event):
+    client_id: str
 
 
 @dataclass(frozen=True, slots=True)

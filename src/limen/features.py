@@ -32,6 +32,7 @@ from limen.devices import Devices
 from limen.email_change import EmailChange
 from limen.email_verification import EmailVerification
 from limen.emails import Emails
+from limen.erasure import Erasure
 from limen.errors import DatabaseUnavailable
 from limen.events import Events
 from limen.feed import Feed
@@ -48,6 +49,7 @@ from limen.mail import Mail
 from limen.mail_delivery import MailDelivery, host_of
 from limen.mail_requests import MailRequests
 from limen.mailed_codes import CodePolicies, MailedCodes
+from limen.origin import LIMEN, coming_from
 from limen.outbox import Outbox
 from limen.own_sessions import OwnSessions
 from limen.password_change import PasswordChange
@@ -56,6 +58,7 @@ from limen.passwords import Passwords
 from limen.rate_limits import Policy, RateLimits
 from limen.refresh import Refresh
 from limen.registration import Registration
+from limen.retention import Retention
 from limen.revocation import RevocationLog
 from limen.rounds import Rounds
 from limen.sealing import Seal
@@ -166,6 +169,7 @@ class Features:
             events=events,
             recorders=(self.audit.record,),
         )
+        self.erasure = Erasure(database, self.log, self.audit, clock)
         seal = Seal(secret.derive_all("outbox"))
         self.outbox = Outbox(database, seal, clock=clock, events=events)
         self.deliveries = Deliveries(database, clock)
@@ -334,6 +338,7 @@ class Features:
         self.logout = Logout(self.sessions, self.tokens, memory.verifier)
         self.credentials = ClientCredentials(
             database,
+            self.log,
             limits,
             policy=_policy(CLIENT_ADDRESS, settings.login_address_limit),
             clock=clock,
@@ -341,8 +346,15 @@ class Features:
         self.introspection = Introspection(
             database, self.tokens, memory.verifier, issuer=settings.public_url, clock=clock
         )
+        self.retention = Retention(
+            self.audit, self.erasure, kept=settings.audit_retention, clock=clock
+        )
         self.sweep = Sweep(
-            database, idle=settings.refresh_token_lifetime, clock=clock, events=events
+            database,
+            idle=settings.refresh_token_lifetime,
+            clock=clock,
+            events=events,
+            others={"audit": self.retention.round},
         )
 
     async def load(self, *, to_serve: bool = True) -> None:
@@ -467,7 +479,8 @@ async def opened(
         cost=cost or settings.password_hash,
     )
     try:
-        await features.load(to_serve=to_serve)
+        with coming_from(LIMEN):
+            await features.load(to_serve=to_serve)
         if to_serve:
             _tell_where_mail_goes(settings)
         yield features

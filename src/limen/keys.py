@@ -27,7 +27,7 @@ from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import signing_keys
 from limen.errors import ConfigurationError
-from limen.events import KeyCreated
+from limen.events import KeyCreated, KeysRetired
 from limen.key_ring import SigningKey
 from limen.revocation import RevocationLog
 from limen.sealing import Seal
@@ -121,6 +121,8 @@ class SigningKeys:
             await change.connection.execute(insert(signing_keys).values(self._row(made)))
             await change.announce_keys()
             change.happened(KeyCreated(made.kid, made.algorithm))
+            if present:
+                change.happened(KeysRetired(made.kid, "emergency" if at_once else "planned"))
         return made
 
     def _serves(self, key: SigningKey) -> bool:

@@ -192,16 +192,17 @@ class Refresh:
         """
         presented = self._open(token)
         values = self._parameters(presented, retry_key)
-        row = await self._database.at_once(_HONEST, values) or await self._decide(values)
+        row = await self._database.at_once(_HONEST, values) or await self._decide(presented, values)
         return self._answer(row, presented)
 
-    async def _decide(self, values: Mapping[str, object]) -> Row[Any] | None:
+    async def _decide(self, presented: Presented, values: Mapping[str, object]) -> Row[Any] | None:
         """Decide about a refresh that is not honest, or was not a moment ago."""
         async with self._log.change() as change:
             row = (await _DECISION.run(change.connection, values)).one_or_none()
             if row is not None and row.outcome == Outcome.REPLAY:
                 await change.revoke_session(row.sid)
-                change.happened(SessionEnded(row.sid, "replay", row.user_id))
+                ended = SessionEnded(row.sid, "replay", row.user_id, row.gen, presented.gen)
+                change.happened(ended)
         return row
 
     def _open(self, token: str) -> Presented:

@@ -140,7 +140,7 @@ class Sessions:
             else and_(sessions.c.user_id == user_id, not_(kept))
         )
         ended = await change.connection.execute(self._ending(others, reason))
-        change.happened(*(SessionEnded(row.sid, reason, user_id) for row in ended))
+        change.happened(*(SessionEnded(row.sid, reason, user_id, row.gen) for row in ended))
 
     async def renew(self, change: Change, user_id: str) -> None:
         """Void the access tokens of an account, whose sessions go on with what it may do now."""
@@ -167,7 +167,7 @@ class Sessions:
             row = ended.one_or_none()
             if row is not None:
                 await change.revoke_session(row.sid)
-                change.happened(SessionEnded(row.sid, reason, row.user_id))
+                change.happened(SessionEnded(row.sid, reason, row.user_id, row.gen))
         return row is not None
 
     def _ending(self, which: ColumnElement[bool], reason: EndReason) -> ReturningUpdate[Any]:
@@ -175,5 +175,5 @@ class Sessions:
             update(sessions)
             .where(which, sessions.c.ended_at.is_(None))
             .values(ended_at=self._clock(), end_reason=reason)
-            .returning(sessions.c.sid, sessions.c.user_id)
+            .returning(sessions.c.sid, sessions.c.user_id, sessions.c.gen)
         )

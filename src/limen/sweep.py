@@ -26,7 +26,7 @@ import asyncio
 import logging
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,18 +70,31 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class _Walked:
+class Walked:
     """How far a walk has come, "" if to the end of the table, and how many rows it removed."""
 
     to: str
     removed: int
 
 
+# What is swept in a way of its own: given how far it had come, it says how far it has come now.
+Other = Callable[[str], Awaitable[Walked]]
+
+
 class Sweep:
     """Removes expired rows. `idle` is the lifetime of a refresh token, in seconds."""
 
-    def __init__(self, database: Database, *, idle: int, clock: Clock, events: Events) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        idle: int,
+        clock: Clock,
+        events: Events,
+        others: Mapping[str, Other] | None = None,
+    ) -> None:
         self._database = database
+        self._others = others or {}
         self._idle = idle * SECOND
         self._clock = clock
         self._events = events
@@ -97,7 +110,7 @@ class Sweep:
         if await self._clock_is_far_ahead():
             return removed
         for name, start in (await self._held()).items():
-            walked = await self._walk(_SWEPT[name], start, ROUND)
+            walked = await self._piece(name, start)
             removed += walked.removed
             if walked.to != start:
                 await self._mark(name, walked.to)
@@ -130,6 +143,14 @@ class Sweep:
                 known = [moment for moment in first if moment is not None]
                 waiting[table.name] = Waiting(rows, min(known, default=None))
         return waiting
+
+    async def _piece(self, name: str, start: str) -> Walked:
+        if (table := _SWEPT.get(name)) is not None:
+            return await self._walk(table, start, ROUND)
+        walked = await self._others[name](start)
+        if walked.removed:
+            self._events.emit(Swept(name, walked.removed))
+        return walked
 
     def _ends(self, table: Table) -> Sequence[ColumnElement[int]]:
         """Return the moments, the first of which is a row's last."""
@@ -169,7 +190,7 @@ class Sweep:
         new = self._database.insert(sweeps).values(
             [
                 {"name": name, "walked_to": "", "holder": self._name, "held_at": now}
-                for name in _SWEPT
+                for name in (*_SWEPT, *self._others)
             ]
         )
         take = new.on_conflict_do_update(
@@ -185,7 +206,7 @@ class Sweep:
             taken = (await connection.execute(take)).all()
         return {row.name: row.walked_to for row in taken}
 
-    async def _walk(self, table: Table, start: str, batches: int) -> _Walked:
+    async def _walk(self, table: Table, start: str, batches: int) -> Walked:
         walked, removed = start, 0
         for _ in range(batches):
             walked, expired = await self._look(table, walked)
@@ -196,7 +217,7 @@ class Sweep:
             await asyncio.sleep(PAUSE)
         if removed:
             self._events.emit(Swept(table.name, removed))
-        return _Walked(walked, removed)
+        return Walked(walked, removed)
 
     async def _look(self, table: Table, start: str) -> tuple[str, list[Any]]:
         """Return the last key of the batch, "" at the end of the table, and which have expired."""

@@ -35,6 +35,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -215,18 +216,25 @@ audit_pending = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     *_entry(),
+    Column("mac", String(43), nullable=False),
     postgresql_with=_UPDATED,
 )
+
+# Most entries are of no session, and are made by nobody who had signed in: these are not indexed.
+_OF_SESSION, _BY_ACCOUNT = text("sid IS NOT NULL"), text("actor LIKE 'account:%'")
 
 audit = Table(
     "audit",
     metadata,
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     *_entry(),
+    Column("digest", String(43), nullable=False),
     Column("mac", String(43), nullable=False),
     Index(None, "user_id", "seq"),
     Index(None, "kind", "seq"),
     Index(None, "at"),
+    Index(None, "sid", postgresql_where=_OF_SESSION, sqlite_where=_OF_SESSION),
+    Index(None, "actor", "seq", postgresql_where=_BY_ACCOUNT, sqlite_where=_BY_ACCOUNT),
 )
 
 # One row, which whoever binds entries into the trail holds until he commits.
@@ -235,6 +243,7 @@ audit_head = Table(
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False),
+    Column("digest", String(43), nullable=False),
     Column("mac", String(43), nullable=False),
     CheckConstraint("id = 1", name="one_row"),
     postgresql_with=_RATE_LIMITS,

@@ -158,7 +158,9 @@ class AccountImport:
         async with self._log.change() as change:
             stored = set((await change.connection.execute(new, rows)).scalars())
             made = [one.values for one in candidates if one.values["email_key"] in stored]
-            change.happened(*(Registered(values["user_id"]) for values in made))
+            change.happened(
+                *(Registered(values["user_id"], values["scope"] or None) for values in made)
+            )
         return stored
 
     async def _sort_out(self, left: Mapping[str, _Candidate], report: Report) -> list[str]:

@@ -93,27 +93,37 @@ def _audit() -> None:
         "audit_pending",
         sa.Column("id", sa.String(length=32), nullable=False),
         *_entry(),
+        sa.Column("mac", sa.String(length=43), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_pending")),
     )
     op.create_table(
         "audit",
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         *_entry(),
+        sa.Column("digest", sa.String(length=43), nullable=False),
         sa.Column("mac", sa.String(length=43), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit")),
     )
     op.create_index(op.f("ix_audit_user_id_seq"), "audit", ["user_id", "seq"])
     op.create_index(op.f("ix_audit_kind_seq"), "audit", ["kind", "seq"])
     op.create_index(op.f("ix_audit_at"), "audit", ["at"])
+    _partial("ix_audit_sid", ["sid"], "sid IS NOT NULL")
+    _partial("ix_audit_actor_seq", ["actor", "seq"], "actor LIKE 'account:%'")
     op.create_table(
         "audit_head",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.String(length=43), nullable=False),
         sa.Column("mac", sa.String(length=43), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_audit_head_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_head")),
     )
-    op.execute("INSERT INTO audit_head (id, seq, mac) VALUES (1, 0, '')")
+    op.execute("INSERT INTO audit_head (id, seq, digest, mac) VALUES (1, 0, '', '')")
+
+
+def _partial(name: str, columns: list[str], which: str) -> None:
+    where = sa.text(which)
+    op.create_index(op.f(name), "audit", columns, postgresql_where=where, sqlite_where=where)
 
 
 def _entry() -> "list[sa.Column[Any]]":
