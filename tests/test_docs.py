@@ -13,7 +13,7 @@ from limen.api import problems
 from limen.features import LIMIT_NAMES
 from limen.telemetry.metrics import Metrics
 from limen.telemetry.requests import internal_error
-from limen.verify.errors import InsufficientScope, InvalidToken, LimenError
+from limen.verify.errors import InsufficientRole, InsufficientScope, InvalidToken, LimenError
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -31,6 +31,7 @@ PAGES = sorted(
 ARGUMENTS: dict[type[LimenError], tuple[Any, ...]] = {
     InvalidToken: ("expired",),
     InsufficientScope: (("admin",),),
+    InsufficientRole: (("editor",),),
     errors.PasswordRefused: ("common", "Choose another."),
 }
 NAMED: dict[type[LimenError], dict[str, Any]] = {

@@ -176,7 +176,7 @@ class Accounts:
         """Return accounts in the order of their user_ids, from the one behind `after`."""
         query = select(accounts).where(accounts.c.user_id > after).order_by(accounts.c.user_id)
         async with self._database.read() as connection:
-            return [_account(row) for row in await connection.execute(query.limit(limit))]
+            return [account_of(row) for row in await connection.execute(query.limit(limit))]
 
     async def disable(self, user_id: str) -> None:
         """Let the account sign in no more, and void what it was given.
@@ -220,11 +220,17 @@ class Accounts:
             AccountNotFound: There is none of that id.
             DatabaseUnavailable: Nothing has changed.
         """
-        values = {"reset_required_at": self._clock()}
         async with self._log.change() as change:
-            if not await self._changes.make(change, user_id, "reset_required", values=values):
+            if not await self.require_reset_in(change, user_id):
                 raise AccountNotFound
-            await self._requests.put(change, "reset_required", {"user_id": user_id})
+
+    async def require_reset_in(self, change: Change, user_id: str) -> bool:
+        """Do the same in a transaction of the caller's; return False if there is no account."""
+        values = {"reset_required_at": self._clock()}
+        if not await self._changes.make(change, user_id, "reset_required", values=values):
+            return False
+        await self._requests.put(change, "reset_required", {"user_id": user_id})
+        return True
 
     async def end_sessions(self, user_id: str) -> None:
         """End all of the account's sessions.
@@ -234,6 +240,20 @@ class Accounts:
             DatabaseUnavailable: Nothing has changed.
         """
         await self.change(user_id, "sessions_ended")
+
+    async def set_access(
+        self, user_id: str, *, scope: str | None = None, roles: str | None = None
+    ) -> None:
+        """Say what the account may do: its scopes, its roles or both, as words with spaces between.
+
+        Its access tokens are void at once. Its sessions go on, with what it may do now.
+
+        Raises:
+            AccountNotFound: There is none of that id.
+            InvalidRequest: A token could not carry them, or nothing is said.
+            DatabaseUnavailable: Nothing has changed.
+        """
+        await self.change(user_id, "access_changed", **access(scope=scope, roles=roles))
 
     async def delete(self, user_id: str) -> None:
         """Delete the account, with its sessions. Its address is free again, its user_id never.
@@ -266,7 +286,7 @@ class Accounts:
     async def _one(self, which: ColumnElement[bool]) -> Account | None:
         async with self._database.read() as connection:
             row = (await connection.execute(select(accounts).where(which))).one_or_none()
-        return None if row is None else _account(row)
+        return None if row is None else account_of(row)
 
 
 def check_words(words: str, what: Literal["scope", "role"]) -> None:
@@ -283,10 +303,26 @@ def check_words(words: str, what: Literal["scope", "role"]) -> None:
         )
 
 
+def access(*, scope: str | None, roles: str | None) -> dict[str, object]:
+    """Return what sets the scopes and roles of an account; None leaves them as they are.
+
+    Raises:
+        InvalidRequest: A token could not carry them, or both are None.
+    """
+    values = {"scope": scope, "roles": roles}
+    named = {name: words for name, words in values.items() if words is not None}
+    if not named:
+        raise InvalidRequest("Say which scopes, which roles, or both.")
+    check_words(named.get("scope", ""), "scope")
+    check_words(named.get("roles", ""), "role")
+    return {**named}
+
+
 def new_password(password_hash: str) -> dict[str, object]:
     """Return what a new password sets: what was counted against the old one is forgotten."""
     return {"password_hash": password_hash, "failures": 0, "reset_required_at": None}
 
 
-def _account(row: Row[Any]) -> Account:
+def account_of(row: Row[Any]) -> Account:
+    """Return the account in a row of the table."""
     return Account(**{name.name: getattr(row, name.name) for name in fields(Account)})

@@ -28,6 +28,7 @@ def build(limen: Limen) -> ASGIApp:
         redirect_slashes=False,
     )
     app.include_router(limen.router)
+    app.include_router(limen.admin_router)
     app.include_router(limen.operations_router)
     if docs:
         app.add_api_route("/", _to_docs, name="start", include_in_schema=False)

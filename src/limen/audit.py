@@ -59,6 +59,7 @@ KINDS: Final[Mapping[type[what.Event], tuple[str, str | None]]] = {
     what.CodeRefused: ("code.refused", "purpose"),
     what.KeyCreated: ("key.created", None),
     what.KeysRetired: ("keys.retired", "how"),
+    what.LetterHurried: ("letter.hurried", None),
     what.ClientCreated: ("client.created", None),
     what.ClientDeleted: ("client.deleted", None),
 }

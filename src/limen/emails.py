@@ -103,6 +103,22 @@ def lookup_key(address: str, *, allow_special: bool = False) -> str:
         return "not-an-address:" + hashlib.sha256(looked_at).hexdigest()
 
 
+def beginning_of_key(beginning: str) -> str:
+    """Return what the keys of the addresses begin with that begin like this; for any string.
+
+    A label of a domain in letters of its own must be whole: only then has it an ASCII form.
+    """
+    local, at, domain = unicodedata.normalize("NFKC", beginning.lstrip()).partition("@")
+    if not at:
+        return _folded(local)
+    whole = domain.rstrip(".")
+    try:
+        ascii_domain = _checked_domain("somebody", whole, allow_special=True)[0]
+    except InvalidRequest:
+        ascii_domain = whole.lower()
+    return f"{_folded(local)}@{ascii_domain}{domain[len(whole) :]}"
+
+
 def _refused(detail: str) -> InvalidRequest:
     return InvalidRequest(detail, field="email")
 

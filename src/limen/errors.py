@@ -19,6 +19,8 @@
     ├── EmailTaken
     ├── AccountNotFound
     ├── SessionNotFound             no session of this account has that sid
+    ├── LetterNotFound              no such letter waits in the outbox
+    ├── LastAdministrator           nobody would be left who may administrate
     ├── Busy                        the hashing queue is full
     ├── PasswordCheckUnavailable    nobody can tell whether a new password has leaked
     ├── DatabaseUnavailable         locked, full, read-only or gone: nothing was decided
@@ -46,6 +48,8 @@ __all__ = [
     "InvalidRefreshToken",
     "InvalidRequest",
     "InvitationRequired",
+    "LastAdministrator",
+    "LetterNotFound",
     "LimenError",
     "PasswordCheckUnavailable",
     "PasswordRefused",
@@ -167,7 +171,17 @@ class AccountNotFound(LimenError):
 
 class SessionNotFound(LimenError):
     code = "session_not_found"
-    detail = "This account has no such session."
+    detail = "There is no such session."
+
+
+class LetterNotFound(LimenError):
+    code = "letter_not_found"
+    detail = "There is no such letter, or it does not wait any more."
+
+
+class LastAdministrator(LimenError):
+    code = "last_administrator"
+    detail = "Nobody would be left with the scope admin: give it to somebody else first."
 
 
 class Busy(LimenError):

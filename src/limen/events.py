@@ -144,6 +144,13 @@ class Posted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LetterHurried(Event):
+    """An administrator had a letter that waits in the outbox tried at once."""
+
+    letter: str
+
+
+@dataclass(frozen=True, slots=True)
 class PasswordUpgraded(Event):
     """A correct password was hashed anew, with the current parameters."""
 

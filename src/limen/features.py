@@ -15,7 +15,9 @@ from typing import Self
 
 from limen.account_changes import AccountChanges
 from limen.account_deletion import AccountDeletion
+from limen.account_search import AccountSearch
 from limen.accounts import Accounts
+from limen.administration import Administration
 from limen.audit import AuditTrail
 from limen.blocklist import Blocklist
 from limen.breaches import BreachedPasswords
@@ -40,7 +42,7 @@ from limen.hashing import HashingRoom
 from limen.inbox import Inbox
 from limen.introspection import Introspection
 from limen.invitations import Invitations
-from limen.key_ring import KeyRing
+from limen.key_ring import KeyRing, SigningKey
 from limen.keys import SigningKeys
 from limen.lock import Lock
 from limen.login import Login, LoginPolicies
@@ -289,6 +291,16 @@ class Features:
             clock=clock,
             events=events,
         )
+        self.account_search = AccountSearch(database)
+        self.administration = Administration(
+            database,
+            self.log,
+            accounts=self.accounts,
+            changes=self.changes,
+            sessions=self.sessions,
+            own_sessions=self.own_sessions,
+            clock=clock,
+        )
         self.confirmation = Confirmation(self.accounts, self.login, self.mailed_codes)
         self.email_verification = EmailVerification(
             log=self.log,
@@ -380,6 +392,16 @@ class Features:
             if keys := await self.keys.load():  # without any, those that were known go on
                 self.memory.ring.replace(keys)
             self._keys_announced = False
+
+    async def rotate_keys(self, *, emergency: bool = False) -> SigningKey:
+        """Make a new signing key, and take it over here at once (`limen.keys`).
+
+        Raises:
+            DatabaseUnavailable: Nothing has changed.
+        """
+        made = await self.keys.rotate(emergency=emergency)
+        await self.follow()
+        return made
 
     async def seal_trail(self) -> None:
         """Bind into the audit trail what has happened since the last round."""

@@ -14,13 +14,15 @@ is known, and the event loop reads the keys anew at the latest after a second.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from joserfc.jwk import Key, OctKey
 
 from limen.clock import Clock
 from limen.rounds import Rounds
 from limen.verify.keyset import VerificationKey
+
+KeyState = Literal["next", "current", "retiring", "retired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class SigningKey:
     def is_retired(self, now: int) -> bool:
         return self.retires_at is not None and self.retires_at <= now
 
-    def state(self, now: int, current: str) -> str:
+    def state(self, now: int, current: str) -> KeyState:
         """Return "next", "current", "retiring" or "retired"."""
         if self.is_retired(now):
             return "retired"
@@ -76,6 +78,11 @@ class KeyRing:
     def renew_blocking(self, _kid: str, _issued_at: int, /) -> bool:
         """Return True: judge with what is known, for only the event loop reads keys here."""
         return True
+
+    def states(self) -> list[tuple[SigningKey, KeyState]]:
+        """Return every key with the state that it is in now, in the order of their lives."""
+        now, current = self._clock(), self.signing.kid
+        return [(key, key.state(now, current)) for key in self.all]
 
     @property
     def signing(self) -> SigningKey:

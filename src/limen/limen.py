@@ -7,6 +7,7 @@
     @app.get("/orders")
     async def orders(user: Annotated[Claims, Depends(limen.current_user)]) -> ...
 
+`app.include_router(limen.admin_router)` adds the administration, for the scope `admin`.
 `limen.guard(app, open=[...])` closes every route of the application that is not named.
 """
 
@@ -53,8 +54,10 @@ class Limen:
         self._features: Features | None = None
         self.verifier = self._memory.verifier
         self.current_user = CurrentUser(self.verifier)
+        self.roles = self.current_user.roles
         self._wiring = Wiring(self.settings, self._memory, self.current_user, lambda: self.features)
         self.router = api.routes(self._wiring, self.lifespan)
+        self.admin_router = api.admin_routes(self._wiring)
         self.operations_router = api.operations_routes(
             self._wiring, self.metrics if self.settings.metrics else None
         )

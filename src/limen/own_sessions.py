@@ -67,13 +67,21 @@ class OwnSessions:
         Raises:
             DatabaseUnavailable: They cannot be read.
         """
+        return await self.living_of(by.user_id, here=by.sid)
+
+    async def living_of(self, user_id: str, *, here: str = "") -> tuple[Sequence[OwnSession], bool]:
+        """Return the same of any account; the session with the sid `here` comes first.
+
+        Raises:
+            DatabaseUnavailable: They cannot be read.
+        """
         now, row = self._clock(), table.c
         goes_on = (row.ended_at.is_(None), row.abs_exp > now, row.rotated_at + self._idle > now)
-        order = (row.sid != by.sid, row.rotated_at.desc(), row.sid)
-        own = select(table).where(row.user_id == by.user_id, *goes_on).order_by(*order)
+        order = (row.sid != here, row.rotated_at.desc(), row.sid)
+        own = select(table).where(row.user_id == user_id, *goes_on).order_by(*order)
         async with self._database.read() as connection:
             found = (await connection.execute(own.limit(MOST + 1))).all()
-        return [self._shown(one, by) for one in found[:MOST]], len(found) <= MOST
+        return [self._shown(one, here) for one in found[:MOST]], len(found) <= MOST
 
     async def end(self, by: Claims, sid: str) -> None:
         """End one session of the account; one that has ended stays so.
@@ -102,7 +110,7 @@ class OwnSessions:
             ):
                 raise AccountNotFound
 
-    def _shown(self, row: Row[Any], by: Claims) -> OwnSession:
+    def _shown(self, row: Row[Any], here: str) -> OwnSession:
         return OwnSession(
             sid=row.sid,
             device=row.device,
@@ -110,5 +118,5 @@ class OwnSessions:
             first_seen=row.created_at,
             last_seen=row.rotated_at,
             expires_at=min(row.abs_exp, row.rotated_at + self._idle),
-            is_current=row.sid == by.sid,
+            is_current=row.sid == here,
         )

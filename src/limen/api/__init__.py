@@ -4,15 +4,17 @@ A route needs an access token unless its name stands in one of the lists below: 
 so closes a route, nothing opens one by accident.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, params
+from fastapi import APIRouter, Depends, Security, params
 from starlette.types import Lifespan
 
 from limen import origin
+from limen.administration import SCOPE
 from limen.api import (
     account,
+    admin,
     email_change,
     email_verify,
     inbox,
@@ -106,7 +108,17 @@ def operations_routes(limen: Wiring, metrics: Metrics | None) -> APIRouter:
     return router
 
 
-def _guarded(limen: Wiring) -> type[LimenRoute]:
+def admin_routes(limen: Wiring) -> APIRouter:
+    """Return the routes for administrators: no name opens one, and each needs their scope."""
+    return admin.routes(limen, _guarded(limen, open_names=(), scopes=[SCOPE]))
+
+
+def _guarded(
+    limen: Wiring,
+    *,
+    open_names: Container[str] = frozenset(OPEN | OPEN_INBOX | OPEN_OPERATIONS),
+    scopes: Sequence[str] = (),
+) -> type[LimenRoute]:
     async def identified(user: Annotated[Claims, Depends(limen.current_user)]) -> None:
         origin.identify(user.user_id)
 
@@ -122,8 +134,9 @@ def _guarded(limen: Wiring) -> type[LimenRoute]:
             dependencies: Sequence[params.Depends] | None = None,
             **options: Any,
         ) -> None:
-            if (name or endpoint.__name__) not in OPEN | OPEN_INBOX | OPEN_OPERATIONS:
-                dependencies = [*(dependencies or ()), Depends(identified)]
+            if (name or endpoint.__name__) not in open_names:
+                guard = Security(identified, scopes=scopes)
+                dependencies = [guard, *(dependencies or ())]
             self.speaks_oauth = (name or endpoint.__name__) in OAUTH
             super().__init__(path, endpoint, name=name, dependencies=dependencies, **options)
 

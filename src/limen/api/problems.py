@@ -27,6 +27,8 @@ _STATUSES: Final[dict[type[LimenError], tuple[int, str]]] = {
     errors.EmailTaken: (409, "E-mail address taken"),
     errors.AccountNotFound: (404, "Account not found"),
     errors.SessionNotFound: (404, "Session not found"),
+    errors.LetterNotFound: (404, "Letter not found"),
+    errors.LastAdministrator: (409, "Last administrator"),
     errors.Busy: (503, "Busy"),
     errors.PasswordCheckUnavailable: (503, "Password check unavailable"),
     errors.DatabaseUnavailable: (503, "Database unavailable"),

@@ -140,7 +140,8 @@ def explained(mistakes: Sequence[Any]) -> InvalidRequest:
         case "json_invalid":
             return _not_json(first["ctx"]["error"])
         case "extra_forbidden":
-            return InvalidRequest("The body has a member that is not known here.")
+            what = "parameter" if place == "query" else "member"
+            return InvalidRequest(f"The {place} has a {what} that is not known here.")
         case "missing" if isinstance(name, str):
             return InvalidRequest(f"'{name}' is missing from the {place}.", field=name)
         case _ if isinstance(name, str):

@@ -16,7 +16,7 @@ from limen.clients import ClientAddresses
 from limen.features import Features, Memory
 from limen.login import Client
 from limen.origin import Origin
-from limen.settings import Settings
+from limen.settings import Settings, Shown
 from limen.verify.claims import Claims
 from limen.verify.fastapi import CurrentUser
 from limen.verify.problems import MEDIA_TYPE
@@ -51,6 +51,7 @@ class Wiring:
         self.current_user = current_user
         self.holder: Callable[[Request], Awaitable[Claims | None]] = holder_of(current_user)
         self.issuer = settings.public_url
+        self.shown_settings: Callable[[], list[Shown]] = settings.describe
         self.is_https = settings.public_url.startswith("https://")
         self.keeps_mail = settings.mail_goes == "into the inbox"
         addresses = ClientAddresses(settings.trusted_proxies)

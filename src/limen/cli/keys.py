@@ -29,8 +29,7 @@ def list_(as_json: bool) -> None:
     """
 
     async def work(features: "Features") -> list[dict[str, Any]]:
-        ring = features.memory.ring
-        return [_document(key, current=ring.signing.kid) for key in ring.all]
+        return [_document(key, state) for key, state in features.memory.ring.states()]
 
     found = run(Settings.from_environment(), work)
     rows = [["KID", "ALGORITHM", "STATE", "CREATED", "SIGNS FROM", "RETIRES"]]
@@ -57,9 +56,8 @@ def rotate(emergency: bool, as_json: bool) -> None:
     """
 
     async def work(features: "Features") -> dict[str, Any]:
-        made = await features.keys.rotate(emergency=emergency)
-        await features.follow()
-        return _document(made, current=features.memory.ring.signing.kid)
+        made = await features.rotate_keys(emergency=emergency)
+        return _document(made, made.state(system_clock(), features.memory.ring.signing.kid))
 
     made = run(Settings.from_environment(), work)
     lines = [f"Made key {made['kid']} ({made['algorithm']}). It signs from {made['signs_from']}."]
@@ -68,11 +66,11 @@ def rotate(emergency: bool, as_json: bool) -> None:
     show(made, lines, as_json=as_json)
 
 
-def _document(key: "SigningKey", *, current: str) -> dict[str, Any]:
+def _document(key: "SigningKey", state: str) -> dict[str, Any]:
     return {
         "kid": key.kid,
         "algorithm": key.algorithm,
-        "state": key.state(system_clock(), current),
+        "state": state,
         "created_at": moment(key.created_at),
         "signs_from": moment(key.signs_from),
         "retires_at": moment(key.retires_at),

@@ -16,6 +16,7 @@ from limen.cli.probe import probe
 from limen.cli.serve import serve
 from limen.cli.token import token
 from limen.cli.transfer import export, import_
+from limen.cli.user_changes import CHANGES
 from limen.cli.users import users
 from limen.cli.version import version
 
@@ -40,6 +41,8 @@ def limen() -> None:
     """
 
 
+for change in CHANGES:
+    users.add_command(change)
 users.add_command(import_)
 users.add_command(export)
 for command in COMMANDS:

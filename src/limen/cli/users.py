@@ -1,6 +1,5 @@
 """`limen users`: the accounts."""
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
     from limen.accounts import Account
     from limen.features import Features
 
-_user = click.argument("user", metavar="USER")
+ADMIN = "admin"  # limen.administration.SCOPE, which help must not wait for
+
+USER = click.argument("user", metavar="USER")
 
 
 @click.group("users", cls=Group)
@@ -32,13 +33,15 @@ def users() -> None:
     "create",
     examples=[
         "limen users create ada@example.com",
-        "limen users create ada@example.com --scope admin --scope billing",
+        "limen users create ada@example.com --admin",
+        "limen users create ada@example.com --scope orders --scope billing",
         "pass show ada | limen users create ada@example.com --json",
         "limen users create ada@example.com --password-hash < ada.hash",
     ],
 )
 @click.argument("email")
 @click.option("--scope", "scopes", multiple=True, help="A scope for its tokens; may be repeated.")
+@click.option("--admin", is_flag=True, help="It may administrate: the scope 'admin'.")
 @click.option(
     "--password-hash",
     "hashed",
@@ -46,12 +49,13 @@ def users() -> None:
     help="Standard input holds a hash that another system made (Argon2, bcrypt, scrypt, "
     "Django's PBKDF2), not a password. It is replaced by a new one at the first sign-in.",
 )
-def create(email: str, scopes: tuple[str, ...], hashed: bool, as_json: bool) -> None:
+def create(email: str, scopes: tuple[str, ...], admin: bool, hashed: bool, as_json: bool) -> None:
     """Create an account.
 
     The password is asked for, or read as one line from standard input.
     """
-    settings, scope = Settings.from_environment(), " ".join(scopes)
+    settings = Settings.from_environment()
+    scope = " ".join([ADMIN, *scopes] if admin and ADMIN not in scopes else scopes)
     secret = ask("Password hash") if hashed else ask("Password", twice=True)
 
     async def work(features: "Features") -> "Account":
@@ -62,7 +66,7 @@ def create(email: str, scopes: tuple[str, ...], hashed: bool, as_json: bool) -> 
 
     account = run(settings, work, may_create=True)
     lines = [f"Created {account.email}, user_id {account.user_id}."]
-    show(_document(account), lines, as_json=as_json)
+    show(document(account), lines, as_json=as_json)
 
 
 @users.command(
@@ -91,7 +95,7 @@ def list_(after: str, limit: int, as_json: bool) -> None:
     ]
     none = "There are no more accounts." if after else "There are no accounts."
     lines = table(rows) if page else [none]
-    show([_document(account) for account in page], lines, as_json=as_json)
+    show([document(account) for account in page], lines, as_json=as_json)
     if len(page) == limit and not as_json:
         click.echo(f"There may be more: --after {page[-1].user_id}", err=True)
 
@@ -99,83 +103,17 @@ def list_(after: str, limit: int, as_json: bool) -> None:
 @users.command(
     "show", examples=["limen users show ada@example.com", "limen users show ada@example.com --json"]
 )
-@_user
+@USER
 def show_(user: str, as_json: bool) -> None:
     """Show an account."""
-    account = run(Settings.from_environment(), lambda features: _find(features, user))
-    shown = _document(account)
+    account = run(Settings.from_environment(), lambda features: find(features, user))
+    shown = document(account)
     lines = table([(name, "-" if value is None else str(value)) for name, value in shown.items()])
     show(shown, lines, as_json=as_json)
 
 
-@users.command("disable", examples=["limen users disable ada@example.com"])
-@_user
-def disable(user: str, as_json: bool) -> None:
-    """Let an account sign in no more, and end its sessions.
-
-    Running servers refuse its access tokens within about a second.
-    """
-    account = _change(user, lambda features, user_id: features.accounts.disable(user_id))
-    lines = [f"Disabled {account.email}. Its sessions have ended."]
-    show(_document(account), lines, as_json=as_json)
-
-
-@users.command("enable", examples=["limen users enable ada@example.com"])
-@_user
-def enable(user: str, as_json: bool) -> None:
-    """Let an account sign in again. Sessions that have ended stay ended."""
-    account = _change(user, lambda features, user_id: features.accounts.enable(user_id))
-    show(_document(account), [f"Enabled {account.email}."], as_json=as_json)
-
-
-@users.command(
-    "set-password",
-    examples=[
-        "limen users set-password ada@example.com",
-        "openssl rand -base64 18 | tee new-password | limen users set-password ada@example.com",
-    ],
-)
-@_user
-def set_password(user: str, as_json: bool) -> None:
-    """Give an account another password, and end its sessions.
-
-    The password is asked for, or read as one line from standard input.
-    """
-    settings = Settings.from_environment()
-    password = ask("New password", twice=True)
-    account = _change(
-        user,
-        lambda features, user_id: features.accounts.set_password(user_id, password),
-        settings,
-    )
-    lines = [f"{account.email} has a new password. Its sessions have ended."]
-    show(_document(account), lines, as_json=as_json)
-
-
-@users.command("end-sessions", examples=["limen users end-sessions ada@example.com"])
-@_user
-def end_sessions(user: str, as_json: bool) -> None:
-    """End all sessions of an account; it may sign in again at once."""
-    account = _change(user, lambda features, user_id: features.accounts.end_sessions(user_id))
-    show(_document(account), [f"All sessions of {account.email} have ended."], as_json=as_json)
-
-
-def _change(
-    user: str,
-    change: Callable[["Features", str], Awaitable[None]],
-    settings: Settings | None = None,
-) -> "Account":
-    """Change the account, and return it as it is then."""
-
-    async def work(features: "Features") -> "Account":
-        user_id = (await _find(features, user)).user_id
-        await change(features, user_id)
-        return await features.accounts.get(user_id)
-
-    return run(settings or Settings.from_environment(), work)
-
-
-async def _find(features: "Features", user: str) -> "Account":
+async def find(features: "Features", user: str) -> "Account":
+    """Return the account that USER means."""
     if "@" not in user:
         return await features.accounts.get(user)
     account = await features.accounts.find(user)
@@ -184,15 +122,20 @@ async def _find(features: "Features", user: str) -> "Account":
     return account
 
 
-def _document(account: "Account") -> dict[str, Any]:
+def document(account: "Account") -> dict[str, Any]:
+    """Return the account as --json shows it."""
     return {
         "user_id": account.user_id,
         "email": account.email,
         "scope": account.scope,
+        "roles": account.roles,
         "created_at": moment(account.created_at),
         "disabled_at": moment(account.disabled_at),
+        "reset_required_at": moment(account.reset_required_at),
     }
 
 
 def _state(account: "Account") -> str:
-    return "active" if account.disabled_at is None else "disabled"
+    if account.disabled_at is not None:
+        return "disabled"
+    return "active" if account.reset_required_at is None else "reset required"

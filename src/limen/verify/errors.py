@@ -6,6 +6,7 @@
         ├── InvalidToken           401  one was, and it is not good; `reason` says why
         ├── InvalidAuthorization   400  the Authorization header itself is malformed
         ├── InsufficientScope      403  a good token that lacks a required scope
+        ├── InsufficientRole       403  the same with a required role
         └── RevocationsStale       503  what was revoked is not known well enough to say yes
 
 `code` is a promise: programs may branch on it. `detail` is one sentence for a person and never
@@ -81,6 +82,14 @@ class InsufficientScope(GuardError):
     def __init__(self, required: tuple[str, ...]) -> None:
         self.required = required
         super().__init__(f"This route needs a token with the scope: {' '.join(required)}.")
+
+
+class InsufficientRole(GuardError):
+    code = "insufficient_role"
+
+    def __init__(self, required: tuple[str, ...]) -> None:
+        self.required = required
+        super().__init__(f"This route needs a token with the role: {' '.join(required)}.")
 
 
 class RevocationsStale(GuardError):

@@ -8,10 +8,13 @@
     @app.delete("/users/{user_id}")
     async def erase(user: Annotated[Claims, Security(current_user, scopes=["admin"])]) -> ...
 
+    @app.put("/notes/{id}")
+    async def edit(user: Annotated[Claims, Depends(current_user.roles("editor"))]) -> ...
+
 The same object guards HTTP routes and WebSockets, one route or, as
 `FastAPI(dependencies=[Depends(current_user)])`, all of them. Scopes named along a chain of
-dependencies add up, and the token must carry every one of them. Behind a `Guard` with the same
-verifier the token is not verified a second time.
+dependencies add up, and the token must carry every one of them; with roles it is the same. Behind
+a `Guard` with the same verifier the token is not verified a second time.
 
 FastAPI has two ways to refuse. An HTTP route raises an HTTPException, and so does a WebSocket
 where the server can answer a handshake with a response (the ASGI extension
@@ -20,10 +23,10 @@ Both carry the GuardError in `error`. Any application answers them with the righ
 headers; after `add_problem_handlers(app)` it answers with problem documents (RFC 9457) as well.
 """
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, cast
 
-from fastapi import FastAPI, HTTPException, WebSocket, WebSocketException
+from fastapi import Depends, FastAPI, HTTPException, WebSocket, WebSocketException
 from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.requests import HTTPConnection
 from fastapi.responses import Response
@@ -32,7 +35,7 @@ from fastapi.security.base import SecurityBase
 from fastapi.websockets import WebSocketState
 
 from limen.verify.claims import Claims
-from limen.verify.errors import GuardError, InsufficientScope
+from limen.verify.errors import GuardError, InsufficientRole, InsufficientScope
 from limen.verify.middleware import POLICY_VIOLATION, admit, can_respond
 from limen.verify.problems import MEDIA_TYPE, Problem, problem_of
 from limen.verify.verifier import Verifier
@@ -90,6 +93,21 @@ class CurrentUser(SecurityBase):
         except GuardError as error:
             raise _refusal(connection, error) from error
         return claims
+
+    def roles(self, *required: str) -> Callable[..., Awaitable[Claims]]:
+        """Return the dependency that asks for every one of these roles, too.
+
+        It raises what this one raises.
+        """
+
+        async def holder(
+            connection: HTTPConnection, claims: Annotated[Claims, Depends(self)]
+        ) -> Claims:
+            if not claims.roles.issuperset(required):
+                raise _refusal(connection, InsufficientRole(required))
+            return claims
+
+        return holder
 
 
 def add_problem_handlers(app: FastAPI) -> None:

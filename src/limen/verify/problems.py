@@ -4,6 +4,7 @@
     InvalidToken          401  WWW-Authenticate: Bearer error="invalid_token", ...
     InvalidAuthorization  400  WWW-Authenticate: Bearer error="invalid_request", ...
     InsufficientScope     403  WWW-Authenticate: Bearer error="insufficient_scope", scope="..."
+    InsufficientRole      403  WWW-Authenticate: Bearer
     RevocationsStale      503  Retry-After: 1
 
 A request that carried no credentials is told only which scheme to use (RFC 6750, section 3.1).
@@ -19,6 +20,7 @@ from typing import Final
 
 from limen.verify.errors import (
     GuardError,
+    InsufficientRole,
     InsufficientScope,
     InvalidAuthorization,
     InvalidToken,
@@ -36,6 +38,7 @@ GUARD_PROBLEMS: Final[Mapping[type[GuardError], tuple[int, str]]] = {
     InvalidToken: (401, "Access token refused"),
     InvalidAuthorization: (400, "Authorization header malformed"),
     InsufficientScope: (403, "Scope insufficient"),
+    InsufficientRole: (403, "Role insufficient"),
     RevocationsStale: (503, "Revocations not known"),
     GuardError: (401, "Access refused"),
 }

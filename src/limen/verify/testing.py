@@ -72,6 +72,7 @@ class TestIssuer:
         *,
         user_id: str = "user-1",
         scopes: Collection[str] = (),
+        roles: Collection[str] = (),
         expires_in: int = LIFETIME_SECONDS,
         audience: str | None = None,
         sid: str | None = None,
@@ -97,6 +98,7 @@ class TestIssuer:
             "type": "access",
             "cv": 1,
             "scope": " ".join(scopes),
+            **({"roles": list(roles)} if roles else {}),
         }
         header = {"alg": self._signer.algorithm, "typ": "at+jwt", "kid": self.kid}
         signed = f"{_encoded(header)}.{_encoded(payload | claims)}"
