@@ -23,6 +23,7 @@
     ├── LastAdministrator           nobody would be left who may administrate
     ├── Busy                        the hashing queue is full
     ├── PasswordCheckUnavailable    nobody can tell whether a new password has leaked
+    ├── ClaimsUnavailable           the application cannot say what its tokens should say
     ├── DatabaseUnavailable         locked, full, read-only or gone: nothing was decided
     ├── SchemaOutdated              the database has another schema: `limen migrate` mends it
     └── ConfigurationError          limen cannot start like this; names the variable and a fix
@@ -37,6 +38,7 @@ __all__ = [
     "BodyTooLarge",
     "BodyTooSlow",
     "Busy",
+    "ClaimsUnavailable",
     "ConfigurationError",
     "DatabaseUnavailable",
     "EmailNotVerified",
@@ -200,6 +202,13 @@ class PasswordCheckUnavailable(LimenError):
 
     code = "password_check_unavailable"
     detail = "New passwords cannot be checked just now: try again shortly."
+
+
+class ClaimsUnavailable(LimenError):
+    """The application's function for custom claims failed; its log says how."""
+
+    code = "claims_unavailable"
+    detail = "What the token should say cannot be found out just now: try again shortly."
 
 
 class DatabaseUnavailable(LimenError):

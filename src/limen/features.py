@@ -26,6 +26,7 @@ from limen.codes import Codes
 from limen.confirmation import Confirmation
 from limen.credentials import ClientCredentials
 from limen.current_password import CurrentPassword
+from limen.custom_claims import ClaimsFunction, CustomClaims
 from limen.database.engine import Database
 from limen.database.migrate import needed_revision
 from limen.database.opening import open_database, prepare
@@ -73,6 +74,9 @@ from limen.templates import Templates
 from limen.tokens import Tokens
 from limen.verify.revocations import Revocations
 from limen.verify.verifier import Verifier
+from limen.webhook_delivery import WebhookDelivery
+from limen.webhook_letters import WebhookLetters
+from limen.webhooks import Webhooks
 
 # The guard tolerates ten times this without an answer (limen.verify.revocations).
 FOLLOW_SECONDS = 1.0
@@ -138,6 +142,7 @@ class Features:
         clock: Clock,
         events: Events,
         cost: Argon2Cost,
+        claims: ClaimsFunction | None = None,
     ) -> None:
         limits = RateLimits(
             database,
@@ -163,17 +168,18 @@ class Features:
             breaches=self.breaches,
         )
         self.audit = AuditTrail(database, secret.derive_all("audit"), clock)
+        seal = Seal(secret.derive_all("outbox"))
+        self.outbox = Outbox(database, seal, clock=clock, events=events)
+        self.webhook_letters = WebhookLetters(database, self.outbox)
         self.log = RevocationLog(
             database,
             memory.revocations,
             longest=settings.access_token_lifetime,
             clock=clock,
             events=events,
-            recorders=(self.audit.record,),
+            recorders=(self.audit.record, self.webhook_letters.record),
         )
         self.erasure = Erasure(database, self.log, self.audit, clock)
-        seal = Seal(secret.derive_all("outbox"))
-        self.outbox = Outbox(database, seal, clock=clock, events=events)
         self.deliveries = Deliveries(database, clock)
         self.mail_delivery = mail_delivery_of(settings)
         self.inbox = Inbox(database, seal, self.mail_delivery)
@@ -181,6 +187,9 @@ class Features:
             self.outbox.carried_by("mail", self.mail_delivery.keep, keeps_content=True)
         else:
             self.outbox.carried_by("mail", self.mail_delivery.deliver, at_once=MAILS_AT_ONCE)
+        self.webhooks = Webhooks(database, Seal(secret.derive_all("webhooks")), clock=clock)
+        self.webhook_delivery = WebhookDelivery(self.webhooks, clock=clock)
+        self.outbox.carried_by("webhook", self.webhook_delivery.carry)
         self.feed = Feed(self.log, memory.revocations, memory.rounds)
         self.keys = SigningKeys(
             database,
@@ -198,6 +207,7 @@ class Features:
             refresh_lifetime=settings.refresh_token_lifetime,
             clock=clock,
         )
+        self.custom_claims = CustomClaims(database, claims)
         self.sessions = Sessions(self.log, lifetime=settings.session_lifetime, clock=clock)
         self.changes = AccountChanges(self.sessions)
         self.emails = Emails(allow_special=settings.special_email_domains)
@@ -244,6 +254,7 @@ class Features:
             sessions=self.sessions,
             passwords=self.passwords,
             tokens=self.tokens,
+            claims=self.custom_claims,
             limits=limits,
             lock=Lock(self.mail_requests),
             devices=Devices(secret.derive("devices"), clock),
@@ -287,6 +298,7 @@ class Features:
             database,
             self.log,
             self.tokens,
+            self.custom_claims,
             grace=settings.refresh_reuse_grace,
             clock=clock,
             events=events,
@@ -370,7 +382,7 @@ class Features:
         )
 
     async def load(self, *, to_serve: bool = True) -> None:
-        """Read the signing keys, the whole revocation log, and a sample of the password hashes.
+        """Read the signing keys, the revocation log, a sample of the password hashes, and webhooks.
 
         Raises:
             ConfigurationError: The root secret is not the one the database was made with; or a
@@ -382,6 +394,8 @@ class Features:
         self.passwords.learn(await self.accounts.sample_hashes())
         if to_serve:
             self.mail_delivery.check()
+            await self.webhooks.seal_anew()
+        await self.webhook_letters.refresh()
 
     async def follow(self) -> None:
         """Obey what other processes have revoked, and take over the keys they have made."""
@@ -472,13 +486,14 @@ async def opened(
     clock: Clock,
     events: Events,
     cost: Argon2Cost | None = None,
+    claims: ClaimsFunction | None = None,
     to_serve: bool = True,
 ) -> AsyncIterator[Features]:
     """Open the features for the length of the block.
 
     Whoever does not open them `to_serve` leaves the signing keys as a server's settings want them.
     `cost` replaces the configured cost of a password hash, which has a floor; tests use a cheap
-    one.
+    one. `claims` says what else stands in access tokens (`limen.custom_claims`).
 
     Raises:
         ConfigurationError: The secret or the data directory cannot be used.
@@ -499,6 +514,7 @@ async def opened(
         clock=clock,
         events=events,
         cost=cost or settings.password_hash,
+        claims=claims,
     )
     try:
         with coming_from(LIMEN):
@@ -508,6 +524,8 @@ async def opened(
         yield features
     finally:
         features.room.close()
+        features.custom_claims.close()
+        await features.webhook_delivery.close()
         if features.breaches:
             await features.breaches.close()
         await database.close()
@@ -522,6 +540,9 @@ async def in_the_background(features: Features) -> AsyncIterator[None]:
         asyncio.create_task(following.repeat(features.follow)),
         asyncio.create_task(Rounds(HOUSEKEEPING_SECONDS).repeat(features.keep_house)),
         asyncio.create_task(features.audit.rounds.repeat(features.seal_trail)),
+        asyncio.create_task(
+            features.webhook_letters.rounds.repeat(features.webhook_letters.refresh)
+        ),
         *(asyncio.create_task(rounds) for rounds in features.outbox.rounds()),
     ]
     for task in tasks:

@@ -34,11 +34,15 @@ class ActiveAccessToken:
     claims: Claims
 
     def members(self) -> dict[str, Any]:
-        """Return what it says, by the names of RFC 7662; without scopes there is no `scope`."""
+        """Return what it says, by the names of RFC 7662; without scopes there is no `scope`.
+
+        The application's own claims are among them, and take the place of none of limen's.
+        """
         claims = self.claims
         only, *others = claims.audience
         scope = {"scope": " ".join(sorted(claims.scopes))} if claims.scopes else {}
         return {
+            **claims.extra,
             **scope,
             "token_type": "Bearer",
             "type": "access",

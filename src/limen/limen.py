@@ -11,7 +11,7 @@
 `limen.guard(app, open=[...])` closes every route of the application that is not named.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -19,9 +19,11 @@ from fastapi import FastAPI
 from limen import api
 from limen.api.wiring import Wiring
 from limen.clock import Clock, system_clock
-from limen.events import Events, Subscriber
+from limen.custom_claims import ClaimsFunction
+from limen.events import Event, Events
 from limen.features import LIMIT_NAMES, Features, Memory, in_the_background, opened
 from limen.settings import Argon2Cost, Settings
+from limen.subscribers import E, Subscribers, Told
 from limen.telemetry.logs import log_events
 from limen.telemetry.metrics import Metrics
 from limen.verify.fastapi import CurrentUser, add_problem_handlers
@@ -31,7 +33,9 @@ from limen.verify.middleware import Guard
 class Limen:
     """The login of one application.
 
-    `subscribers` are called with every event (`limen.events`). `clock` and `cost` are for tests.
+    `claims` says what else stands in access tokens (`limen.custom_claims`). `subscribers` are
+    called with every event (`limen.events`), sync or async (`limen.subscribers`). `clock` and
+    `cost` are for tests.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -41,13 +45,18 @@ class Limen:
         self,
         settings: Settings | None = None,
         *,
-        subscribers: Collection[Subscriber] = (),
+        claims: ClaimsFunction | None = None,
+        subscribers: Collection[Told[Event]] = (),
         clock: Clock = system_clock,
         cost: Argon2Cost | None = None,
     ) -> None:
         self.settings = settings or Settings.from_environment()
         self.metrics = Metrics(limits=LIMIT_NAMES)
-        self.events = Events(log_events, self.metrics.subscriber, *subscribers)
+        self.events = Events(log_events, self.metrics.subscriber)
+        self._subscribers = Subscribers()
+        for subscriber in subscribers:
+            self.on(Event)(subscriber)
+        self._claims = claims
         self._clock = clock
         self._cost = cost
         self._memory = Memory.of(self.settings, clock)
@@ -88,7 +97,12 @@ class Limen:
             yield
             return
         opening = opened(
-            self.settings, self._memory, clock=self._clock, events=self.events, cost=self._cost
+            self.settings,
+            self._memory,
+            clock=self._clock,
+            events=self.events,
+            cost=self._cost,
+            claims=self._claims,
         )
         async with opening as features, in_the_background(features):
             self._features = features
@@ -96,7 +110,20 @@ class Limen:
             try:
                 yield
             finally:
+                await self._subscribers.finish()
                 self._features = None
+
+    def on(self, kind: type[E]) -> Callable[[Told[E]], Told[E]]:
+        """Have the function called with each event of this kind, sync or async.
+
+        It hears of what this process has done (`limen.subscribers`). `Event` is every kind.
+        """
+
+        def subscribe(function: Told[E]) -> Told[E]:
+            self.events.subscribe(self._subscribers.told_of(kind, function))
+            return function
+
+        return subscribe
 
     def end_long_polls(self) -> None:
         """Answer whoever waits for revocations, now and from now on: the process will stop."""

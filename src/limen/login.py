@@ -5,6 +5,7 @@
     2. look the account up               unknown, disabled and locked ones go on with a stand-in
     3. verify the password               the same hash work in every case
     4. is the address verified?          if it must be; asked only where the password was right
+       ask the application               if it adds claims of its own; it may fail, so before 5
     5. start the session                 if the account is still as it was read; the slots are given
                                          back, failures forgotten and a better hash is stored in the
                                          same transaction
@@ -15,21 +16,24 @@ and the same limits, so that neither the text nor the time nor the count tells w
 Each failure counts towards the lock (`limen.lock`).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen.accounts import Account, Accounts
 from limen.clients import bucket
+from limen.custom_claims import CustomClaims
 from limen.database.engine import Database
 from limen.database.schema import accounts
 from limen.devices import Devices
 from limen.emails import Emails
 from limen.errors import (
     Busy,
+    ClaimsUnavailable,
     EmailNotVerified,
     InvalidCredentials,
     LimenError,
@@ -95,6 +99,7 @@ class Login:
         sessions: Sessions,
         passwords: Passwords,
         tokens: Tokens,
+        claims: CustomClaims,
         limits: RateLimits,
         lock: Lock,
         devices: Devices,
@@ -109,6 +114,7 @@ class Login:
         self._sessions = sessions
         self._passwords = passwords
         self._tokens = tokens
+        self._claims = claims
         self._limits = limits
         self._lock = lock
         self._devices = devices
@@ -124,6 +130,7 @@ class Login:
             EmailNotVerified: They do, and the address must be verified first.
             TooManyAttempts: A limit is reached; the password was not looked at.
             Busy: The hashing queue is full; the password was not looked at.
+            ClaimsUnavailable: The application's function failed; no session was started.
             DatabaseUnavailable: No session was started.
         """
         try:
@@ -216,6 +223,7 @@ class Login:
     async def _start(self, right: RightPassword) -> Session:
         """Start the session, unless the account was disabled, locked or changed meanwhile."""
         account = right.account
+        custom = await self._custom_claims(right)
         async with self._log.change() as change:
             session = await self._sessions.start(
                 change.connection,
@@ -224,6 +232,7 @@ class Login:
                 scope=account.scope,
                 roles=account.roles,
                 email_verified=account.verified_at is not None,
+                custom=custom,
             )
             if session is None:
                 raise InvalidCredentials
@@ -234,6 +243,15 @@ class Login:
             if right.upgraded:
                 change.happened(PasswordUpgraded(account.user_id, "argon2id"))
         return session
+
+    async def _custom_claims(self, right: RightPassword) -> Mapping[str, Any]:
+        account = right.account
+        try:
+            return await self._claims.make(account.user_id, account.scope, account.roles)
+        except ClaimsUnavailable:  # the password was right, so the attempt does not count
+            async with self._database.write() as connection:
+                await self._limits.give_back(connection, right.attempt)
+            raise
 
     async def _settle(self, change: Change, right: RightPassword) -> None:
         """Forget failures and give the slots back, unless the account was locked meanwhile.

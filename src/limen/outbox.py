@@ -28,6 +28,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen import origin
 from limen.clock import SECOND, Clock
@@ -143,6 +144,31 @@ class Outbox:
         `subject` says what it is about, in a word or two for operators. It is given up when it
         was not delivered in `useful_for` seconds.
         """
+        letter = await self.write(
+            change.connection,
+            kind,
+            subject,
+            content,
+            user_id=user_id,
+            target=target,
+            useful_for=useful_for,
+        )
+        if service := self._services.get(kind):
+            change.afterwards.append(service.rounds.hurry)
+        return letter
+
+    async def write(
+        self,
+        connection: AsyncConnection,
+        kind: Kind,
+        subject: str,
+        content: Mapping[str, Any],
+        *,
+        user_id: str | None = None,
+        target: str | None = None,
+        useful_for: int,
+    ) -> str:
+        """Do the same in any transaction; the next round finds it."""
         now, letter = self._clock(), secrets.token_hex(16)
         sealed = json.dumps({"until": now + useful_for * SECOND, "content": content}).encode()
         row = {
@@ -157,9 +183,7 @@ class Outbox:
             "due_at": now,
             "outcome": "waiting",
         }
-        await change.connection.execute(insert(outbox).values(row))
-        if service := self._services.get(kind):
-            change.afterwards.append(service.rounds.hurry)
+        await connection.execute(insert(outbox).values(row))
         return letter
 
     async def work(self, kind: str) -> None:

@@ -49,6 +49,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.types import BigInteger, String
 
 from limen.clock import SECOND, Clock
+from limen.custom_claims import CustomClaims, Made
 from limen.database.engine import Database
 from limen.database.prepared import Prepared
 from limen.database.schema import accounts, sessions
@@ -167,6 +168,7 @@ class Refresh:
         database: Database,
         log: RevocationLog,
         tokens: Tokens,
+        claims: CustomClaims,
         *,
         grace: int,
         clock: Clock,
@@ -175,6 +177,7 @@ class Refresh:
         self._database = database
         self._log = log
         self._tokens = tokens
+        self._claims = claims
         self._grace = grace * SECOND
         self._clock = clock
         self._events = events
@@ -188,12 +191,14 @@ class Refresh:
             InvalidRefreshToken: It is forged, expired or used, or its session has ended; if it
                 was used, its session has ended now.
             RefreshSuperseded: Another request of this client has just refreshed the session.
+            ClaimsUnavailable: Nothing was decided; the token is worth what it was.
             DatabaseUnavailable: Nothing was decided; the token is worth what it was.
         """
         presented = self._open(token)
+        custom = await self._claims.of(presented.user_id)  # before anything is decided
         values = self._parameters(presented, retry_key)
         row = await self._database.at_once(_HONEST, values) or await self._decide(presented, values)
-        return self._answer(row, presented)
+        return self._answer(row, presented, custom)
 
     async def _decide(self, presented: Presented, values: Mapping[str, object]) -> Row[Any] | None:
         """Decide about a refresh that is not honest, or was not a moment ago."""
@@ -228,7 +233,7 @@ class Refresh:
             "key": None if retry_key is None else digest(retry_key),
         }
 
-    def _answer(self, row: Row[Any] | None, presented: Presented) -> TokenPair:
+    def _answer(self, row: Row[Any] | None, presented: Presented, custom: Made | None) -> TokenPair:
         """Turn the row into tokens, or into the refusal that is by now committed."""
         if row is None:
             raise self._invalid()
@@ -237,7 +242,16 @@ class Refresh:
             raise RefreshSuperseded
         if row.outcome == Outcome.REPLAY:
             raise InvalidRefreshToken
+        cv, claims = (row.cv, {}) if custom is None else (min(row.cv, custom.cv), custom.claims)
         return self._tokens.issue(
-            Grant(row.user_id, row.sid, row.cv, row.scope, row.roles, row.verified_at is not None),
+            Grant(
+                row.user_id,
+                row.sid,
+                cv,
+                row.scope,
+                row.roles,
+                row.verified_at is not None,
+                claims,
+            ),
             Generation(row.user_id, presented.fid, row.gen, row.rotated_at, row.abs_exp),
         )

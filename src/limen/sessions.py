@@ -8,6 +8,7 @@ changes nothing.
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,7 @@ class Sessions:
         scope: str,
         roles: str = "",
         email_verified: bool = False,
+        custom: Mapping[str, Any] | None = None,
     ) -> Session | None:
         """Start a session, or return None if the account was disabled or changed meanwhile.
 
@@ -98,7 +100,8 @@ class Sessions:
         }
         if (await _START.run(connection, row)).one_or_none() is None:
             return None
-        return Session(Grant(user_id, sid, cv, scope, roles, email_verified), generation)
+        grant = Grant(user_id, sid, cv, scope, roles, email_verified, custom or {})
+        return Session(grant, generation)
 
     async def end_by_fid(self, fid: str, reason: EndReason) -> None:
         """End the session that a refresh token names.

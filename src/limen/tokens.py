@@ -39,7 +39,7 @@ REFRESH_TYPE = "rt+jwt"
 class Grant:
     """What an access token says of its holder; `scope` and `roles` are words with spaces between.
 
-    `custom` are claims of the application's own.
+    `custom` are claims of the application's own (`limen.custom_claims`).
     """
 
     user_id: str
@@ -153,6 +153,7 @@ class Tokens:
 
     def _access_token(self, grant: Grant, now: int, expires_at: int) -> str:
         claims = {
+            **grant.custom,  # first, so that they take the place of nothing
             "iss": self._issuer,
             "aud": self._audience,
             "sub": grant.user_id,

@@ -20,7 +20,7 @@ def refusal(payload: dict[str, object]) -> str:
 
 
 def test_the_names_on_the_wire_become_words() -> None:
-    claims = Claims.from_payload(payload_of(scope="admin reports:read", cv=7, more="ignored"))
+    claims = Claims.from_payload(payload_of(scope="admin reports:read", cv=7, more="kept"))
 
     assert claims == Claims(
         user_id="u-1",
@@ -33,6 +33,7 @@ def test_the_names_on_the_wire_become_words() -> None:
         expires_at=NOW + 1800,
         cv=7,
         scopes=frozenset({"admin", "reports:read"}),
+        extra_json='{"more": "kept"}',
     )
 
 

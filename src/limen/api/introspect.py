@@ -22,4 +22,4 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
     ) -> dict[str, Any]:
         """Tell a client whether a token is active, and what it says if it is."""
         found = await limen.features.introspection.look(form.token)
-        return {"active": False} if found is None else {"active": True, **found.members()}
+        return {"active": False} if found is None else {**found.members(), "active": True}

@@ -31,6 +31,7 @@ _STATUSES: Final[dict[type[LimenError], tuple[int, str]]] = {
     errors.LastAdministrator: (409, "Last administrator"),
     errors.Busy: (503, "Busy"),
     errors.PasswordCheckUnavailable: (503, "Password check unavailable"),
+    errors.ClaimsUnavailable: (503, "Claims unavailable"),
     errors.DatabaseUnavailable: (503, "Database unavailable"),
 }
 
@@ -38,6 +39,7 @@ _STATUSES: Final[dict[type[LimenError], tuple[int, str]]] = {
 _RETRY_AFTER: Final[dict[type[LimenError], str]] = {
     errors.DatabaseUnavailable: "2",
     errors.PasswordCheckUnavailable: "10",
+    errors.ClaimsUnavailable: "2",
 }
 NOT_READY_RETRY_AFTER = "1"
 
@@ -99,7 +101,7 @@ def _headers(error: LimenError) -> tuple[tuple[str, str], ...]:
             )
         case errors.Busy():
             return (("Retry-After", str(error.retry_after)),)
-        case errors.DatabaseUnavailable() | errors.PasswordCheckUnavailable():
+        case _ if type(error) in _RETRY_AFTER:
             return (("Retry-After", _RETRY_AFTER[type(error)]),)
         case errors.InvalidClient():
             return (("WWW-Authenticate", 'Basic realm="limen", charset="UTF-8"'),)

@@ -19,11 +19,12 @@ from limen.cli.transfer import export, import_
 from limen.cli.user_changes import CHANGES
 from limen.cli.users import users
 from limen.cli.version import version
+from limen.cli.webhooks import webhooks
 
 users.add_command(invite)
 
 COMMANDS = (
-    *(serve, users, passwords, keys, clients, mail),
+    *(serve, users, passwords, keys, clients, mail, webhooks),
     *(migrate, doctor, config, calibrate, token, probe, version),
 )
 

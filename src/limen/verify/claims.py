@@ -6,13 +6,25 @@ audience and the time are right is the verifier's to say.
 
 Integers are integers: limen issues no other, and a `true` or a `1.5` in place of a time is a
 token that somebody else made.
+
+What the application behind limen has added (`limen.custom_claims`) is kept as the text it was: a
+`Claims` is handed to many requests, and must not be changed by one of them.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
 
 from limen.verify.errors import InvalidToken
+
+# What limen itself says in an access token; all else is the application's.
+OWN: Final = frozenset(
+    {
+        *("iss", "aud", "sub", "user_id", "sid", "jti", "iat", "nbf", "exp"),
+        *("type", "cv", "scope", "roles"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +34,8 @@ class Claims:
     `user_id`, `sid` (the session) and `jti` (this token) are opaque. `cv` is the account's
     credential version when the token was issued. Times are in whole seconds since the Unix epoch.
     `roles` are those of RFC 9068, section 2.2.3.1; `email_verified` is OpenID Connect's, and says
-    whether the account's owner had shown that he reads the mail of its address.
+    whether the account's owner had shown that he reads the mail of its address. `extra` are the
+    claims that limen knows nothing about; `extra_json` is their text.
     """
 
     user_id: str
@@ -37,10 +50,17 @@ class Claims:
     scopes: frozenset[str]
     roles: frozenset[str] = frozenset()
     email_verified: bool = False
+    extra_json: str = field(default="{}", repr=False)
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The application's own claims: at each reading a copy of its own."""
+        read: dict[str, Any] = json.loads(self.extra_json)
+        return read
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, object]) -> Self:
-        """Read the claims of an access token. Claims we do not know are ignored.
+        """Read the claims of an access token. Claims that we do not know are `extra`.
 
         Raises:
             InvalidToken: "wrong_type" if `type` is not "access"; "bad_claims" if a claim is
@@ -64,6 +84,7 @@ class Claims:
             scopes=_scopes(payload),
             roles=_roles(payload),
             email_verified=_switch(payload, "email_verified"),
+            extra_json=_extra(payload),
         )
 
 
@@ -108,3 +129,7 @@ def _switch(payload: Mapping[str, object], name: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidToken("bad_claims")
     return value
+
+
+def _extra(payload: Mapping[str, object]) -> str:
+    return json.dumps({name: payload[name] for name in sorted(payload.keys() - OWN)})
