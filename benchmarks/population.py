@@ -18,7 +18,9 @@ from limen.clock import system_clock
 from limen.database.migrate import migrate
 from limen.database.schema import accounts
 from limen.events import Events
-from limen.features import Features, Memory, opened
+from limen.features import Features
+from limen.memory import Memory
+from limen.opening import opened
 from limen.settings import Argon2Cost, Settings
 from limen.stored_hashes.argon2 import argon2_hash
 from limen.tokens import TokenPair

@@ -10,7 +10,7 @@ import pytest
 
 from limen import errors
 from limen.api import problems
-from limen.features import LIMIT_NAMES
+from limen.policies import LIMIT_NAMES
 from limen.telemetry.metrics import Metrics
 from limen.telemetry.requests import internal_error
 from limen.verify.errors import InsufficientRole, InsufficientScope, InvalidToken, LimenError

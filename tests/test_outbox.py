@@ -13,8 +13,10 @@ from limen.database.schema import outbox as table
 from limen.deliveries import LATE, Summary
 from limen.errors import DatabaseUnavailable
 from limen.events import Event, Events, Posted
-from limen.features import Features, Memory, opened
+from limen.features import Features
 from limen.limen import Limen
+from limen.memory import Memory
+from limen.opening import opened
 from limen.outbox import BATCH, LEASE, LONGEST_ANSWER, PAUSES, Letter, NotDelivered, Undeliverable
 from limen.settings import Settings
 from limen.sweep import KEPT_AFTER_DELIVERY

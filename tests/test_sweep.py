@@ -21,8 +21,8 @@ from limen.database.schema import (
 from limen.database.sqlite import BUSY_SECONDS
 from limen.errors import DatabaseUnavailable
 from limen.events import Event, Swept
-from limen.features import HOUSEKEEPING_SECONDS
 from limen.limen import Limen
+from limen.opening import HOUSEKEEPING_SECONDS
 from limen.revocation import MARGIN
 from limen.settings import Settings
 from limen.sweep import BATCH, LEASE, ROUND, Waiting

@@ -10,8 +10,9 @@ from limen.clock import system_clock
 from limen.database.schema import outbox as letters
 from limen.errors import DatabaseUnavailable, EmailTaken
 from limen.events import Events
-from limen.features import Memory, opened
 from limen.limen import Limen
+from limen.memory import Memory
+from limen.opening import opened
 from limen.settings import Settings
 from limen.webhook_letters import WebhookLetter
 from tests.clock import ManualClock

@@ -26,7 +26,8 @@ from benchmarks.processes import limen_serves
 from limen.clock import SECOND, system_clock
 from limen.database.migrate import migrate
 from limen.events import Events
-from limen.features import Memory, opened
+from limen.memory import Memory
+from limen.opening import opened
 from limen.refresh import HONEST
 from limen.stored_hashes.argon2 import argon2_hash
 from limen.tokens import Generation, Grant

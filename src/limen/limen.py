@@ -21,7 +21,10 @@ from limen.api.wiring import Wiring
 from limen.clock import Clock, system_clock
 from limen.custom_claims import ClaimsFunction
 from limen.events import Event, Events
-from limen.features import LIMIT_NAMES, Features, Memory, in_the_background, opened
+from limen.features import Features
+from limen.memory import Memory
+from limen.opening import in_the_background, opened
+from limen.policies import LIMIT_NAMES
 from limen.settings import Argon2Cost, Settings
 from limen.subscribers import E, Subscribers, Told
 from limen.telemetry.logs import log_events

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from limen import app as standalone
-from limen.features import FOLLOW_SECONDS
 from limen.limen import Limen
+from limen.memory import FOLLOW_SECONDS
 from limen.settings import Settings
 from limen.telemetry.shared_metrics import SharedMetrics, in_turn
 from tests.attacks.outside import watched

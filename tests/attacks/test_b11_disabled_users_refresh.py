@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from limen.features import FOLLOW_SECONDS
 from limen.limen import Limen
+from limen.memory import FOLLOW_SECONDS
 from limen.verify.errors import InvalidToken
 from tests.crowds import until
 from tests.people import Person, calling_from

@@ -34,7 +34,9 @@ from limen.clock import system_clock
 from limen.database.schema import sessions
 from limen.errors import DatabaseUnavailable
 from limen.events import Events
-from limen.features import Features, Memory, opened
+from limen.features import Features
+from limen.memory import Memory
+from limen.opening import opened
 from limen.settings import Argon2Cost, Settings
 from limen.verify.revocations import BOUND_SECONDS
 from tests.cli.processes import Server, serving

@@ -21,8 +21,8 @@ from sqlalchemy import insert, update
 from limen.clock import SECOND
 from limen.database.address import sqlite_path
 from limen.database.schema import revocation_counter, revocations
-from limen.features import FOLLOW_SECONDS
 from limen.limen import Limen
+from limen.memory import FOLLOW_SECONDS
 from limen.settings import Settings
 from limen.verify.revocations import BOUND_SECONDS, subject_digest
 from tests.clock import ManualClock

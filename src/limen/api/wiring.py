@@ -13,8 +13,9 @@ from fastapi import Request
 from limen.api.bodies import ProblemReply
 from limen.api.callers import client_of, holder_of, origin_of
 from limen.clients import ClientAddresses
-from limen.features import Features, Memory
+from limen.features import Features
 from limen.login import Client
+from limen.memory import Memory
 from limen.origin import Origin
 from limen.settings import Settings, Shown
 from limen.verify.claims import Claims

@@ -23,7 +23,7 @@ from limen.database.schema import (
     signing_keys,
 )
 from limen.events import Events
-from limen.features import HOUSEKEEPING_SECONDS
+from limen.opening import HOUSEKEEPING_SECONDS
 from limen.settings import Settings
 from limen.sweep import BATCH, PAUSE, ROUND, Sweep, Waiting
 

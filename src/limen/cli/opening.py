@@ -57,7 +57,8 @@ def require_database(settings: Settings) -> None:
 
 
 async def _with_features(settings: Settings, work: Callable[["Features"], Awaitable[T]]) -> T:
-    from limen.features import Memory, opened  # noqa: PLC0415  takes most of a second
+    from limen.memory import Memory  # noqa: PLC0415  takes most of a second
+    from limen.opening import opened  # noqa: PLC0415  takes most of a second
 
     memory = Memory.of(settings, system_clock)
     opening = opened(settings, memory, clock=system_clock, events=Events(), to_serve=False)
