@@ -37,11 +37,12 @@ from limen.audit_chain import (
     Entry,
     Link,
     as_json,
+    follow,
     waiting,
 )
 from limen.audit_personal import actor, commitment, personal_part
 from limen.audit_query import AuditQuery
-from limen.audit_verification import Report, verified
+from limen.audit_verification import Report, beginning, verified
 from limen.clock import Clock
 from limen.database.engine import Database
 from limen.database.schema import audit, audit_head, audit_pending
@@ -115,13 +116,19 @@ class AuditTrail:
             first = await connection.execute(select(row.at).order_by(row.seq).limit(1))
             if (at := first.scalar_one_or_none()) is None or at > before:
                 return 0
-        oldest = select(row.seq, row.at, row.digest, row.mac).order_by(row.seq).limit(BATCH)
+        oldest = select(audit).order_by(row.seq).limit(BATCH + 1)
         async with self._database.write() as connection:
             end = await self._end(connection)
-            rows = (await connection.execute(oldest)).all()
-            if not (old := [*takewhile(lambda one: one.at <= before, rows)]):
+            entries = [Entry(*one) for one in await connection.execute(oldest)]
+            old = [*takewhile(lambda one: one.at <= before, entries[:BATCH])]
+            # A time that somebody has put back must not have us remove what he did.
+            kept = entries[: len(old) + 1]
+            if not follow(kept, await beginning(connection)):
+                _logger.error("the beginning of the audit trail is not limen's: it is not pruned")
+                return 0
+            if not old:
                 return 0  # another process was first
-            through = Link(old[-1].seq, old[-1].digest, old[-1].mac)
+            through = Link.of(old[-1])
             await connection.execute(delete(audit).where(row.seq <= through.seq))
             begins = self._own(PRUNED, through=through.seq, digest=through.digest, mac=through.mac)
             await self._append(connection, [*end.says, begins], end.link)

@@ -21,7 +21,10 @@ import hmac
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Entries that the trail makes about itself.
 PRUNED: Final = "trail.pruned"  # the beginning was removed, as the retention says
@@ -48,6 +51,15 @@ class Entry(NamedTuple):
     commitment: str
     digest: str
     mac: str
+
+    def document(self, *, personal: bool = False) -> dict[str, Any]:
+        """Return the entry as it is told outside; `time` is `at` for people."""
+        members = {**self._asdict(), "detail": json.loads(self.detail)}
+        members["personal"] = self.personal and json.loads(self.personal)
+        if not personal:
+            del members["personal"]
+        time = _EPOCH + timedelta(microseconds=self.at)
+        return {"seq": self.seq, "time": time.isoformat(), **members}
 
 
 SAID: Final = Entry._fields[1:-2]  # what an entry says, before it has a place in the chain
@@ -116,6 +128,15 @@ def bound(entry: Entry, before: Link) -> str:
     """Return the digest of an entry that follows this one."""
     said = [getattr(entry, name) for name in _BOUND]
     return _digest_of([entry.seq, *said, before.digest, before.mac])
+
+
+def follow(entries: Sequence[Entry], before: Link) -> bool:
+    """Say whether the first of these follows this one, and each of the others the one before."""
+    for entry in entries:
+        if entry.seq != before.seq + 1 or bound(entry, before) != entry.digest:
+            return False
+        before = Link.of(entry)
+    return True
 
 
 def waiting(name: str, said: Mapping[str, Any]) -> str:

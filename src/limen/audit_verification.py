@@ -1,13 +1,5 @@
 """Verifying the audit trail: walking its chain, to the first thing that limen has not written.
 
-    changed       an entry says something else than when it was written
-    moved         an entry of another place stands here
-    added         an entry was put here, before the beginning, or behind the end
-    removed       entries are missing here, or at a beginning that nothing attests
-    cut off       the end is missing: the head, or an anchor noted elsewhere, lies behind it
-    erased        a personal part is missing, and no event says that it was erased
-    unattested    what begins here was made with no secret at hand
-
 The walk reads page by page, so a trail of any length needs the same memory. What limen itself does
 meanwhile is no tampering: new entries lie behind the head that was read first, and where entries
 were pruned during the walk it begins anew.
@@ -21,9 +13,10 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from json import loads
-from typing import Final, Literal, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import desc, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen.audit_chain import (
     BEGINNING,
@@ -36,30 +29,11 @@ from limen.audit_chain import (
     bound,
 )
 from limen.audit_personal import commitment, erasures, owner
+from limen.audit_tampering import Broken, Tampering, why
 from limen.database.engine import Database
 from limen.database.schema import audit, audit_head
 
 PAGE = 1000
-
-Tampering = Literal["changed", "moved", "added", "removed", "cut off", "erased", "unattested"]
-
-WORDS: Final[Mapping[Tampering, str]] = {
-    "changed": "it says something else than when it was written",
-    "moved": "an entry of another place stands here",
-    "added": "it was put here by somebody else than limen",
-    "removed": "it is missing, and perhaps others behind it",
-    "cut off": "the end of the trail is missing from here on",
-    "erased": "its personal part is missing, and no event says that it was erased",
-    "unattested": "it was made with no secret at hand, as perhaps others behind it",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The first place at which the trail is not as limen has written it."""
-
-    seq: int
-    kind: Tampering
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +84,14 @@ async def verified(
             return walk.report(broken)
 
 
+async def beginning(connection: AsyncConnection) -> Link:
+    """Return what the first entry is to follow: nothing, or the last one that was pruned."""
+    row = audit.c
+    said = select(row.detail).where(row.kind == PRUNED).order_by(desc(row.seq)).limit(1)
+    detail = (await connection.execute(said)).scalar_one_or_none()
+    return BEGINNING if detail is None else _through(detail)
+
+
 async def _extent(database: Database) -> _Extent:
     head, seq = audit_head.c, audit.c.seq
     wanted = (func.min(seq), func.max(seq), head.seq, head.digest, head.mac)
@@ -147,6 +129,7 @@ class _Walk:
         self._database = database
         self._attestation = attestation
         self._noted = {link.seq: link.digest for link in noted}
+        self._noted_to = max((seq for seq in self._noted if seq <= extent.head.seq), default=0)
         self._extent = extent
         self._before = BEGINNING
         self._entries = self._erased = self._vouched = 0
@@ -180,12 +163,10 @@ class _Walk:
         return seq < self._extent.first
 
     async def _beginning(self) -> Link:
-        """Return what the first entry follows: nothing, or what was pruned and is attested."""
-        row, first = audit.c, self._extent.first
-        said = select(row.detail).where(row.kind == PRUNED).order_by(desc(row.seq)).limit(1)
+        """Return what the first entry follows."""
+        first = self._extent.first
         async with self._database.read() as connection:
-            detail = (await connection.execute(said)).scalar_one_or_none()
-        through = BEGINNING if detail is None else _through(detail)
+            through = await beginning(connection)
         if through.seq >= first:
             raise _Found(first, "added")
         if through.seq < first - 1:
@@ -197,25 +178,42 @@ class _Walk:
         if entry.seq != expected:
             raise _Found(self._blamed(expected), "removed")
         if bound(entry, self._before) != entry.digest:
-            raise _Found(self._blamed(expected), await self._why(entry, following))
-        if self._noted.get(entry.seq, entry.digest) != entry.digest:
-            raise _Found(entry.seq, "changed")
+            everywhere = _pages(self._database, 0, self._extent.last)
+            kind = await why(entry, following, self._before, everywhere)
+            raise _Found(self._blamed(expected), kind)
         self._look_who_made(entry)
+        self._compare_with_noted(entry)
         self._look_at_personal_part(entry)
         self._before = Link.of(entry)
         self._entries += 1
 
     def _look_who_made(self, entry: Entry) -> None:
-        attested = self._attestation.age(entry.digest, entry.mac) is not None
-        is_vouching = entry.seq in self._noted or (attested and entry.kind == SECRET_CHANGED)
-        if self._doubtful and not is_vouching and (attested or entry.kind == DOUBTED):
-            raise _Found(self._doubtful_from, "unattested")
+        attested = self._is_attested(Link.of(entry))
+        if attested and entry.kind == SECRET_CHANGED:
+            self._vouch()
+        elif entry.seq > self._noted_to:  # before an anchor, that is what vouches
+            if self._doubtful and attested:
+                raise _Found(self._doubtful_from, "unattested")
+            if entry.kind == DOUBTED and not self._is_attested(self._before):
+                raise _Found(self._doubtful_from or entry.seq, "unattested")
         if not attested:
-            self._doubtful_from = self._doubtful_from if self._doubtful else entry.seq
+            self._doubtful_from = self._doubtful_from or entry.seq
             self._doubtful += 1
-        if is_vouching:
-            self._vouched += self._doubtful
-            self._doubtful = 0
+
+    def _compare_with_noted(self, entry: Entry) -> None:
+        if (noted := self._noted.get(entry.seq)) is None:
+            return
+        if noted != entry.digest:
+            kind: Tampering = "unattested" if self._doubtful else "changed"
+            raise _Found(self._doubtful_from or entry.seq, kind)
+        self._vouch()
+
+    def _vouch(self) -> None:
+        self._vouched += self._doubtful
+        self._doubtful = self._doubtful_from = 0
+
+    def _is_attested(self, link: Link) -> bool:
+        return link == BEGINNING or self._attestation.age(link.digest, link.mac) is not None
 
     def _look_at_personal_part(self, entry: Entry) -> None:
         if entry.personal is None:
@@ -238,24 +236,6 @@ class _Walk:
     def _blamed(self, seq: int) -> int:
         """Return the entry before, where only its MAC was changed: that is what this one misses."""
         return self._doubtful_from if self._doubtful == 1 else seq
-
-    async def _why(self, entry: Entry, following: Entry | None) -> Tampering:
-        """Say how an entry came to stand where it does not belong."""
-        if following is not None:
-            here = following._replace(seq=entry.seq)
-            if bound(here, self._before) == following.digest:
-                return "added"
-        before = [BEGINNING]
-        async for page in _pages(self._database, 0, self._extent.last):
-            before += map(Link.of, page)
-            if any(
-                bound(entry._replace(seq=seq), link) == entry.digest
-                for link in before
-                for seq in (link.seq, link.seq + 1)
-            ):
-                return "moved"
-            before = []
-        return "changed"
 
     def _look_at_the_end(self) -> None:
         reached, head = self._before, self._extent.head

@@ -39,6 +39,7 @@ from limen.emails import Emails
 from limen.erasure import Erasure
 from limen.errors import DatabaseUnavailable
 from limen.events import Events
+from limen.explanation import Explanations
 from limen.feed import Feed
 from limen.hashing import HashingRoom
 from limen.inbox import Inbox
@@ -336,6 +337,9 @@ class Features:
 
     def _make_upkeep(self, kit: Kit) -> None:
         self.erasure = Erasure(kit.database, self.log, self.audit, kit.clock)
+        self.explanations = Explanations(
+            kit.database, self.audit, idle=kit.settings.refresh_token_lifetime, clock=kit.clock
+        )
         self.retention = Retention(
             self.audit, self.erasure, kept=kit.settings.audit_retention, clock=kit.clock
         )

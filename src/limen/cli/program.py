@@ -3,10 +3,13 @@
 import click
 
 from limen.cli.calibrate import calibrate
+from limen.cli.audit import audit
 from limen.cli.clients import clients
 from limen.cli.commands import Program
 from limen.cli.config import config
 from limen.cli.doctor import doctor
+from limen.cli.erasure import erase
+from limen.cli.explain import explain
 from limen.cli.invitations import invite
 from limen.cli.keys import keys
 from limen.cli.mail import mail
@@ -22,9 +25,10 @@ from limen.cli.version import version
 from limen.cli.webhooks import webhooks
 
 users.add_command(invite)
+users.add_command(erase)
 
 COMMANDS = (
-    *(serve, users, passwords, keys, clients, mail, webhooks),
+    *(serve, users, passwords, keys, clients, mail, webhooks, audit, explain),
     *(migrate, doctor, config, calibrate, token, probe, version),
 )
 
