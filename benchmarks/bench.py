@@ -58,4 +58,5 @@ class Result:
         """Begin with what each arm came to."""
         names = rates.kept[0]
         arms = {name: rates.figure(lambda cycle, name=name: cycle[name]) for name in names}  # type: ignore[misc]
-        return cls(arms=arms, unit=unit, dropped=rates.dropped, disturbed=rates.disturbed)
+        notes = [f"{name} was not measured: {why}" for name, why in rates.failed.items()]
+        return cls([], arms, unit, notes, rates.dropped, rates.disturbed)

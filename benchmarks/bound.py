@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import create_engine
 
-from benchmarks.load import WrongAnswerError
+from benchmarks.figures import WrongAnswerError
 from benchmarks.processes import SERVERS, on
 from limen.clock import system_clock
 from limen.refresh import HONEST

@@ -6,13 +6,18 @@ both.
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from benchmarks.noise import Noise
 
 T = TypeVar("T")
+
+
+class WrongAnswerError(Exception):
+    """A server answered, and not what it should."""
+
 
 FEWEST = 2  # clean cycles; with fewer, all are kept, and the workload is marked as disturbed
 
@@ -73,6 +78,7 @@ class Repeated(Generic[T]):
     kept: list[T] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     disturbed: bool = False
+    failed: dict[str, str] = field(default_factory=dict)
 
     def figure(self, of: Callable[[T], float]) -> Figure:
         return Figure.of([of(one) for one in self.kept])
@@ -96,23 +102,34 @@ def repeated(pace: Pace, noise: Noise, cycle: Callable[[int], T]) -> Repeated[T]
     return result
 
 
-Arms = Mapping[str, Callable[[float], float]]
+Arm = Callable[[float], float]
 Rates = Repeated[dict[str, float]]
 
 
-def interleaved(pace: Pace, noise: Noise, arms: Arms) -> Rates:
+def interleaved(
+    pace: Pace, noise: Noise, arms: Mapping[str, Arm], peers: Collection[str] = ()
+) -> Rates:
     """Run the arms in turn, forth in one cycle and back in the next (A B B A).
 
     An arm is given seconds and returns a figure, such as a rate, of answers that it has checked.
+    One of the `peers` that cannot is left out, and the reason is kept; any other ends it all.
     """
-    for run in arms.values():
-        run(pace.seconds / 4)  # caches, pools and branch predictors are warm from here on
+    failed = dict[str, str]()
+    for name, run in arms.items():
+        try:
+            run(pace.seconds / 4)  # caches, pools and branch predictors are warm from here on
+        except WrongAnswerError as error:
+            if name not in peers:
+                raise
+            failed[name] = str(error)
 
     def cycle(number: int) -> dict[str, float]:
-        order = list(arms)[:: -1 if number % 2 else 1]
+        order = [name for name in arms if name not in failed][:: -1 if number % 2 else 1]
         return {name: arms[name](pace.seconds) for name in order}
 
-    return repeated(pace, noise, cycle)
+    rates = repeated(pace, noise, cycle)
+    rates.failed = failed
+    return rates
 
 
 def ratio(rates: Rates, arm: str, to: str) -> Figure:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.client import Answer, Client, percentile, request
+from benchmarks.figures import WrongAnswerError
 from benchmarks.noise import CORES
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
@@ -25,10 +26,6 @@ TOLERATED = 0.001  # of all answers: those that a disturbed machine times out
 Mode = Literal["same", "each", "chain"]
 
 _RESULT = re.compile(r"^RESULT (\d+) (\d+) (\d+) (\d+) (\S+) (\S+)\nSAMPLE (.*)$", re.MULTILINE)
-
-
-class WrongAnswerError(Exception):
-    """A server answered, and not what it should."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.asking import FORM, JSON
 from benchmarks.bench import Bench
 from benchmarks.client import Client, request
-from benchmarks.load import WrongAnswerError
+from benchmarks.figures import WrongAnswerError
 from benchmarks.noise import ALL
 from benchmarks.population import PASSWORD
 from benchmarks.processes import application, free_port, program

@@ -10,13 +10,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from benchmarks.noise import ALL
 from tests.cli.processes import serving
@@ -83,14 +84,15 @@ def application(
             cwd=ROOT,
             env={**_plain_environment(), **paths, **environment},
             stdout=subprocess.PIPE,
+            stderr=(said := tempfile.TemporaryFile("w+")),  # noqa: SIM115  closed below
             text=True,
         )
-    with process:
+    with said, process:
         try:
             assert process.stdout is not None  # noqa: S101  it was asked for
             url = process.stdout.readline().strip()
             if not url:
-                raise RuntimeError(f"{name} did not start")
+                raise RuntimeError(f"{name} did not start: {_last_line(said)}")
             yield Running(url, process.pid)
         finally:
             process.kill()
@@ -135,6 +137,11 @@ def emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+def _last_line(said: IO[str]) -> str:
+    said.seek(0)
+    return (said.read().strip().splitlines() or ["it said nothing"])[-1]
 
 
 def _plain_environment() -> dict[str, str]:

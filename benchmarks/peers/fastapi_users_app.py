@@ -24,7 +24,8 @@ PEOPLE = 1000
 _EQUAL = PasswordHash((Argon2Hasher(memory_cost=19456, time_cost=2, parallelism=1),))
 helper = PasswordHelper(_EQUAL) if os.environ.get("PEER_HASH") == "equal" else PasswordHelper()
 
-engine = create_async_engine(os.environ["PEER_DATABASE"])
+# A session for each client: with the default pool of fifteen, sixty-four of them wait in vain.
+engine = create_async_engine(os.environ["PEER_DATABASE"], pool_size=100)
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 
 

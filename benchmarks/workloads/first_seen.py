@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from benchmarks.bench import Bench, Result
-from benchmarks.figures import Figure, Finding, Target, interleaved
-from benchmarks.load import WrongAnswerError
+from benchmarks.figures import Figure, Finding, Target, WrongAnswerError, interleaved
 from benchmarks.population import Population, populate
 from benchmarks.processes import ISSUER
 from limen.verify.gate import parse

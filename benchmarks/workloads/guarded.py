@@ -41,15 +41,17 @@ def run(bench: Bench) -> Result:
             for name, (url, asking) in askings.items()
         }
         with on(CLIENTS):
-            rates = interleaved(bench.pace, bench.noise, arms)
+            rates = interleaved(
+                bench.pace, bench.noise, arms, [name for name in arms if name not in APPS]
+            )
     result = Result.of(rates, "requests/s")
-    result.notes = notes
+    result.notes += notes
     at_least = Target(least=0.95)
     for kind in ("plain ASGI", "FastAPI"):
         share = ratio(rates, f"{kind}, limen", f"{kind}, unguarded")
         what = f"guarded request, {kind}, warm token"
         result.findings.append(Finding(what, share, "×", at_least, "the same unguarded"))
-    for peer in [name for name in arms if name not in APPS]:
+    for peer in [name for name in result.arms if name not in APPS]:
         times = ratio(rates, "FastAPI, limen", peer)
         target = Target(least=1.7) if "tutorial" in peer else None
         finding = Finding("guarded request, FastAPI, warm token", times, "×", target, peer)

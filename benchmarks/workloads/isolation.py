@@ -15,9 +15,9 @@ from random import Random
 from benchmarks.asking import AUTH, ES256, JSON, PATIENT, TRUSTING, sign_in
 from benchmarks.bench import SEED, Bench, Result
 from benchmarks.client import Answer, Client, percentile, request
-from benchmarks.figures import Figure, Finding, Target, repeated
+from benchmarks.figures import Figure, Finding, Target, WrongAnswerError, repeated
 from benchmarks.hashing import HASH_LOOP, hash_loop
-from benchmarks.load import WrongAnswerError, ask
+from benchmarks.load import ask
 from benchmarks.population import PASSWORD, Population, populate
 from benchmarks.processes import application
 

@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from benchmarks.asking import AUTH, JSON, RS256, TRUSTING, on_database
 from benchmarks.bench import Bench, Result
 from benchmarks.client import Client, request
-from benchmarks.figures import Finding, Target, interleaved
+from benchmarks.figures import Finding, Target, WrongAnswerError, interleaved
 from benchmarks.hashing import hash_time
-from benchmarks.load import WrongAnswerError
 from benchmarks.population import PASSWORD, populate
 from benchmarks.processes import limen_serves
 

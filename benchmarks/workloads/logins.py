@@ -41,14 +41,16 @@ def run(bench: Bench) -> Result:
             arms |= _peers(bench, stack, "equal", notes)
             if not bench.pace.quick:
                 arms |= _peers(bench, stack, "own", notes)
-        rates = interleaved(bench.pace, bench.noise, arms)
+        rates = interleaved(
+            bench.pace, bench.noise, arms, [name for name in arms if name.endswith(" hash")]
+        )
     result = Result.of(rates, "logins/s")
-    result.notes = notes
+    result.notes += notes
     for name in ("SQLite", "PostgreSQL"):
         share = ratio(rates, f"limen, {name}", HASH_LOOP)
         what = f"logins a second, 64 clients, {name}"
         result.findings.append(Finding(what, share, "×", Target(least=0.93), HASH_LOOP))
-    for peer in [name for name in arms if name.endswith("equal hash")]:
+    for peer in [name for name in result.arms if name.endswith("equal hash")]:
         times = ratio(rates, "limen, SQLite", peer)
         result.findings.append(Finding("logins a second", times, "×", None, peer))
     return result

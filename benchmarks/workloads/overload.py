@@ -16,9 +16,9 @@ from typing import Self
 from benchmarks.asking import AUTH, ES256, JSON, TRUSTING, sign_in
 from benchmarks.bench import SEED, Bench, Result
 from benchmarks.client import Answer, Client, percentile, request
-from benchmarks.figures import Finding, Target, repeated
+from benchmarks.figures import Finding, Target, WrongAnswerError, repeated
 from benchmarks.hashing import THREADS
-from benchmarks.load import WrongAnswerError, ask
+from benchmarks.load import ask
 from benchmarks.population import COST, PASSWORD, populate
 from benchmarks.processes import limen_serves, resident
 

@@ -44,9 +44,9 @@ def run(bench: Bench) -> Result:
                 tokens = tokens_of("simplejwt", peer, people=CONNECTIONS * turns)["refresh"]
                 arms[PEER] = _Chains(peer, tokens, _simplejwt)
         with on(CLIENTS):
-            rates = interleaved(bench.pace, bench.noise, arms)
+            rates = interleaved(bench.pace, bench.noise, arms, [PEER])
     result = Result.of(rates, "refreshes/s")
-    result.notes = notes
+    result.notes += notes
     for algorithm in SIGNING:
         for name in DATABASES:
             place = f"{name}, {algorithm}"
@@ -54,7 +54,7 @@ def run(bench: Bench) -> Result:
             against = "signature + bare one-row update"
             target = Target(least=0.5)
             result.findings.append(Finding(f"refresh, {place}", share, "×", target, against))
-    if PEER in arms:
+    if PEER in result.arms:
         times = ratio(rates, "limen, PostgreSQL, RS256", PEER)
         what = "refresh, PostgreSQL, RS256"
         result.findings.append(Finding(what, times, "×", Target(least=4), PEER))

@@ -12,8 +12,7 @@ from contextlib import ExitStack
 from benchmarks.asking import AUTH, ES256, on_database
 from benchmarks.bench import Bench, Result
 from benchmarks.client import Client, request
-from benchmarks.figures import Figure, Finding, Target
-from benchmarks.load import WrongAnswerError
+from benchmarks.figures import Figure, Finding, Target, WrongAnswerError
 from benchmarks.population import populate
 from benchmarks.processes import application, limen_serves
 

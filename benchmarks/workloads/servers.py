@@ -47,7 +47,7 @@ def run(bench: Bench) -> Result:
         with on(CLIENTS):
             rates = interleaved(bench.pace, bench.noise, arms)
     result = Result.of(rates, "requests/s")
-    result.notes = notes
+    result.notes += notes
     result.findings = [
         Finding(
             f"requests a second, {name}, no application", ratio(rates, name, OURS), "×", None, OURS

@@ -1,0 +1,140 @@
+"""The arithmetic of the benchmarks: ratios, targets, what is dropped, and what is written down."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmarks.bench import Result
+from benchmarks.client import percentile
+from benchmarks.figures import Figure, Finding, Pace, Repeated, Target, interleaved, ratio, repeated
+from benchmarks.noise import Noise
+from benchmarks.plots import svg
+from benchmarks.report import lines, write_page
+from benchmarks.results import Measured, Run
+from benchmarks.workloads import WORKLOADS
+
+ROOT = Path(__file__).parents[1]
+PACE = Pace(cycles=4, seconds=0.0, quick=True)
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Noise:
+    """A machine that nothing disturbs, whatever else runs."""
+    monkeypatch.setattr("benchmarks.noise.OTHERS", 1e9)
+    monkeypatch.setattr("benchmarks.noise.SLOWER", 1e9)
+    monkeypatch.setattr("benchmarks.noise.SETTLE_SECONDS", 0)
+    monkeypatch.setattr("benchmarks.noise.SPIN_BYTES", 1024)
+    return Noise()
+
+
+def run_with(*findings: Finding) -> Run:
+    result = Result(list(findings), {"limen": Figure(2, 1, 3), "<bound>": Figure(4, 4, 4)}, "ms")
+    measured = Measured("logins", "Logins a second", 1.0, result)
+    return Run("2026-11-29T12:00:00+00:00", "make bench", 60.0, {"cores": "2"}, [measured])
+
+
+def test_arms_are_run_forth_and_back(quiet: Noise) -> None:
+    order = list[str]()
+
+    def arm(name: str) -> Callable[[float], float]:
+        def run(_seconds: float) -> float:
+            order.append(name)
+            return 1.0
+
+        return run
+
+    interleaved(PACE, quiet, {name: arm(name) for name in "AB"})
+
+    assert "".join(order) == "AB" + "ABBAABBA"  # the first two are to warm up
+
+
+def test_a_ratio_is_taken_within_each_cycle() -> None:
+    """The machine became twice as slow; both arms did, and the ratio is what it was."""
+    rates = Repeated([{"a": 90.0, "b": 100.0}, {"a": 45.0, "b": 50.0}])
+
+    assert ratio(rates, "a", "b") == Figure(0.9, 0.9, 0.9)
+
+
+def test_a_disturbed_cycle_is_dropped_replaced_and_said(
+    quiet: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cycle(number: int) -> int:
+        monkeypatch.setattr("benchmarks.noise.SLOWER", 0.0 if number == 1 else 1e9)
+        return number
+
+    found = repeated(PACE, quiet, cycle)
+
+    assert found.kept == [0, 2, 3, 4]
+    assert len(found.dropped) == 1
+    assert not found.disturbed
+
+
+def test_what_was_never_quiet_is_kept_and_marked(
+    quiet: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.noise.SLOWER", 0.0)
+    found = repeated(PACE, quiet, lambda number: number)
+
+    assert found.disturbed
+    assert len(found.kept) == len(found.dropped) == 6
+
+
+@pytest.mark.parametrize(
+    ("target", "measured", "met"),
+    [
+        (Target(least=0.93), 0.93, True),
+        (Target(least=0.93), 0.92, False),
+        (Target(most=3), 3.0, True),
+        (Target(most=3), 3.1, False),
+    ],
+)
+def test_a_target_is_met_or_not(target: Target, measured: float, met: bool) -> None:  # noqa: FBT001
+    assert Finding("x", Figure(measured, 0, 9), "×", target).met is met
+
+
+def test_a_percentile_is_a_value_that_occurred() -> None:
+    values = [float(n) for n in range(1, 101)]
+
+    assert [percentile(values, share) for share in (0.5, 0.99, 1)] == [50, 99, 100]
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    run = run_with(Finding("logins", Figure(0.9, 0.8, 1), "×", Target(least=0.93), "the loop"))
+    run.write(tmp_path / "result.json")
+
+    assert Run.read(tmp_path / "result.json") == run
+
+
+def test_the_report_says_what_is_short(tmp_path: Path) -> None:
+    run = run_with(Finding("logins", Figure(0.9, 0.8, 1), "×", Target(least=0.93), "the loop"))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- targets: written by a command -->\nold\n<!-- end -->\n")
+    write_page(run, page)
+
+    assert "| logins | the loop | ≥ 0.93 | 0.9 × | 0.8 to 1 | **short** |" in page.read_text()
+    assert "old" not in page.read_text()
+    assert any("SHORT" in line for line in lines(run))
+
+
+def test_a_plot_is_well_formed() -> None:
+    (measured,) = run_with().workloads
+    bars = ET.fromstring(svg(measured)).findall("{*}rect")  # noqa: S314  we wrote it
+
+    assert len(bars) == 2
+
+
+def test_the_page_has_every_table() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    marks = re.findall(r"<!-- (\w+): written by python -m benchmarks --report -->", page)
+
+    assert sorted(marks) == ["arms", "command", "parity", "short", "targets"]
+    assert page.count("<!-- end -->") == len(marks)
+
+
+def test_each_workload_is_a_file_of_its_name() -> None:
+    files = {file.stem for file in (ROOT / "benchmarks" / "workloads").glob("[!_]*.py")}
+
+    assert {workload.name for workload in WORKLOADS} == files
