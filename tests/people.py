@@ -75,6 +75,11 @@ async def guess(http: httpx2.AsyncClient, email: str, **headers: str) -> httpx2.
     return await attempt(http, email, "not the password", **headers)
 
 
+async def has_failed(limen: Limen, user_id: str, times: int) -> None:
+    """Let so many wrong passwords in a row have been tried at an account."""
+    await limen.features.accounts.change(user_id, "enabled", failures=times)
+
+
 async def forgot(http: httpx2.AsyncClient, email: str) -> httpx2.Response:
     """Ask for a code to choose another password."""
     return await http.post(f"{AUTH}/password/forgot", json={"email": email})
