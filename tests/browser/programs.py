@@ -7,6 +7,7 @@ NEEDED_BY = {
     "test_node.py": NODE,
     "test_chromium.py": CHROMIUM,
     "test_example.py": CHROMIUM,
+    "test_account.py": CHROMIUM,
 }
 
 

@@ -5,7 +5,7 @@
  *     /account#reset=TOKEN           choose a new password    #reset           with six digits
  *     /account#email_change=TOKEN    confirm a new address    #email_change    with six digits
  *     /account#invite=TOKEN          open an account          #invite          with six digits
- *     /account#forgot                ask for a mail
+ *     /account#forgot, #again        ask for a mail
  *
  * The token stands in the fragment, which goes to no server and into no Referer, and is taken out
  * of the address bar at once. Opening a link uses nothing up: programs that open the links of every
@@ -58,6 +58,14 @@ const FORMS = {
     email: true,
     next: "#reset",
   },
+  again: {
+    title: "Ask for the mail once more",
+    lead: "If there is an account with this address to be confirmed, you get a mail.",
+    button: "Send me a mail",
+    path: "email/verify",
+    email: true,
+    next: "#verify",
+  },
 };
 
 const at = (id) => document.getElementById(id);
@@ -91,13 +99,14 @@ function choose(lead) {
 
 function show() {
   put(form.title, form.lead);
-  const needsDigits = token === undefined && form !== FORMS.forgot;
+  const needsDigits = token === undefined && !form.next;
   toggle("email", form.email || needsDigits);
   toggle("code", needsDigits);
   toggle("password", form.password !== undefined);
-  at("password").autocomplete = form.password ?? "off";
-  at("hint").textContent =
-    form.password === "new-password" ? "Long is good: a few words that belong to nobody else." : "";
+  const isNew = form.password === "new-password";
+  at("password").autocomplete = form.password ?? "current-password";
+  say("asks-password", isNew ? "New password" : "Password");
+  say("hint", isNew ? "Long is good: a few words that belong to nobody else." : "");
   at("send").textContent = form.button;
   at("form").hidden = false;
   at("choices").hidden = true;
@@ -125,7 +134,7 @@ function body() {
   for (const name of ["email", "password"]) {
     if (!at(name).disabled) sent[name] = at(name).value;
   }
-  if (form !== FORMS.forgot) {
+  if (!form.next) {
     sent[form.code ?? "code"] = token ?? at("code").value.replace(/\D/g, "");
   }
   return sent;
@@ -158,7 +167,7 @@ function finish() {
   if (form.next) {
     history.pushState(null, "", form.next);
     arrive();
-    say("lead", "If there is an account with this address, a mail is on its way. Open its link, or type its six digits here.");
+    say("lead", "If so, a mail is on its way. Open its link, or type its six digits here.");
     at("code").focus();
     return;
   }
