@@ -2,8 +2,8 @@
 
 import click
 
-from limen.cli.calibrate import calibrate
 from limen.cli.audit import audit
+from limen.cli.calibrate import calibrate
 from limen.cli.clients import clients
 from limen.cli.commands import Program
 from limen.cli.config import config
