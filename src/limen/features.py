@@ -210,6 +210,7 @@ class Features:
             clock=clock,
         )
         self.account_search = AccountSearch(kit.database)
+        self.devices = Devices(kit.secret.derive("devices"), clock)
 
     def _make_doors(self, kit: Kit, limits: RateLimits, policies: Policies) -> None:
         settings, verifier = kit.settings, kit.memory.verifier
@@ -224,7 +225,7 @@ class Features:
             claims=self.custom_claims,
             limits=limits,
             lock=Lock(self.mail_requests),
-            devices=Devices(kit.secret.derive("devices"), kit.clock),
+            devices=self.devices,
             policies=LoginPolicies(
                 account=policies.login, device=policies.login_device, address=policies.login_address
             ),
@@ -260,6 +261,7 @@ class Features:
             codes=self.mailed_codes,
             mail=self.mail,
             requests=self.mail_requests,
+            devices=self.devices,
             clock=kit.clock,
         )
         self.password_change = PasswordChange(

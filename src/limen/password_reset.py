@@ -8,7 +8,8 @@
 The code proves what a password would: it comes from the account's mailbox. So a reset is the way
 back into a locked account (`limen.lock`), and verifies the address. Whoever signed in before, or
 registered the address of somebody else, is out: all sessions end, with their access tokens, and
-every other code of the account dies. The owner is told by mail.
+every other code of the account dies. The owner is told by mail. His device becomes a known one
+(`limen.devices`), so that somebody who goes on guessing cannot make him wait for his first sign-in.
 
 A new password that is not acceptable uses nothing up: what is typed is looked at before the code.
 Only whether the password has leaked elsewhere is asked within the limits on codes, as asking costs
@@ -26,6 +27,7 @@ from limen.accounts import Account, Accounts, new_password
 from limen.clock import Clock
 from limen.codes import Redeemed
 from limen.database.schema import accounts as table
+from limen.devices import Devices
 from limen.emails import Emails
 from limen.errors import AccountNotFound, InvalidCode
 from limen.login import Client
@@ -50,6 +52,7 @@ class PasswordReset:
         codes: MailedCodes,
         mail: Mail,
         requests: MailRequests,
+        devices: Devices,
         clock: Clock,
     ) -> None:
         self._log = log
@@ -61,6 +64,7 @@ class PasswordReset:
         self._mail = mail
         self._clock = clock
         self._requests = requests
+        self._devices = devices
         requests.answered_by("forgot", self._forgot)
         requests.answered_by("locked", partial(self._closed, "locked"))
         requests.answered_by("reset_required", partial(self._closed, "reset_required"))
@@ -78,8 +82,10 @@ class PasswordReset:
 
     async def reset(
         self, code: str, password: str, client: Client, *, email: str | None = None
-    ) -> None:
+    ) -> str:
         """Give the account of a code a new password. Six digits need its e-mail address, too.
+
+        Return a device token: who reads the mailbox is at a device of the owner's.
 
         Raises:
             PasswordRefused: The policy does not accept the password; the code is still good.
@@ -102,6 +108,7 @@ class PasswordReset:
                 redeemed = await presented.redeem(change)
                 self._passwords.check_policy(password, redeemed.email.shown)
                 await self._set(change, redeemed, password_hash)
+        return self._devices.issue(redeemed.email.key)
 
     async def _set(self, change: Change, redeemed: Redeemed, password_hash: str) -> None:
         verified_at = func.coalesce(table.c.verified_at, self._clock())

@@ -7,11 +7,12 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 from fastapi.security import SecurityScopes
 
 from limen import origin as origins
 from limen.clients import ClientAddresses
+from limen.devices import LIFETIME
 from limen.errors import InvalidRequest
 from limen.login import Client
 from limen.origin import Origin
@@ -68,6 +69,14 @@ def holder_of(current_user: CurrentUser) -> Callable[[Request], Awaitable[Claims
 def _address(addresses: ClientAddresses, request: Request) -> str:
     peer = request.client.host if request.client else None
     return addresses.address(peer, request.headers.raw)
+
+
+def hand_out_device(response: Response, device: str, *, is_https: bool) -> None:
+    """Tell a client the name of its device: programs in a header, browsers in a cookie."""
+    response.headers[DEVICE_HEADER] = device
+    response.set_cookie(
+        DEVICE_COOKIE, device, max_age=LIFETIME, secure=is_https, httponly=True, samesite="lax"
+    )
 
 
 async def retry_key(

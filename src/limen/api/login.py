@@ -10,10 +10,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from limen.api.bodies import Credentials, PasswordGrant, TokensReply
-from limen.api.callers import DEVICE_COOKIE, DEVICE_HEADER
+from limen.api.callers import hand_out_device
 from limen.api.forms import FORM, fields, media_type, valid
-from limen.api.wiring import Wiring, documented, refusals
-from limen.devices import LIFETIME
+from limen.api.wiring import NEW_DEVICE, Wiring, refusals
 from limen.errors import InvalidRequest
 from limen.login import Client
 
@@ -28,19 +27,13 @@ _BODY = {
         },
     }
 }
-_NEW_DEVICE = documented(
-    {
-        DEVICE_HEADER: "A new name for this device: send it along at the next sign-in",
-        "Set-Cookie": "The same, for browsers",
-    }
-)
 
 
 def add_to(router: APIRouter, limen: Wiring) -> None:
     @router.post(
         "/login",
         openapi_extra=_BODY,
-        responses={200: {"headers": _NEW_DEVICE}, **refusals(401, 422, 429, 503)},
+        responses={200: {"headers": NEW_DEVICE}, **refusals(401, 422, 429, 503)},
     )
     async def login(
         credentials: Annotated[Credentials, Depends(_credentials)],
@@ -52,15 +45,7 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
             credentials.email, credentials.password, client
         )
         if signed_in.device:
-            response.headers[DEVICE_HEADER] = signed_in.device
-            response.set_cookie(
-                DEVICE_COOKIE,
-                signed_in.device,
-                max_age=LIFETIME,
-                secure=limen.is_https,
-                httponly=True,
-                samesite="lax",
-            )
+            hand_out_device(response, signed_in.device, is_https=limen.is_https)
         return TokensReply.of(signed_in.tokens)
 
 

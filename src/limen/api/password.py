@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from limen.api.bodies import AcceptedReply, EmailBody, NewPasswordBody, ResetBody
-from limen.api.wiring import Wiring, refusals
+from limen.api.callers import hand_out_device
+from limen.api.wiring import NEW_DEVICE, Wiring, refusals
 from limen.login import Client
 from limen.verify.claims import Claims
 
@@ -23,15 +24,16 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
         "/password/reset",
         status_code=204,
         response_class=Response,
-        responses=refusals(400, 422, 429, 503),
+        responses={204: {"headers": NEW_DEVICE}, **refusals(400, 422, 429, 503)},
     )
     async def reset_password(
-        body: ResetBody, client: Annotated[Client, Depends(limen.client)]
+        body: ResetBody, client: Annotated[Client, Depends(limen.client)], response: Response
     ) -> None:
         """Choose another password with a code. All sessions end; the address is verified."""
-        await limen.features.password_reset.reset(
+        device = await limen.features.password_reset.reset(
             body.code, body.password, client, email=body.email
         )
+        hand_out_device(response, device, is_https=limen.is_https)
 
     @router.post(
         "/password/change",

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import Request
 
 from limen.api.bodies import ProblemReply
-from limen.api.callers import client_of, holder_of, origin_of
+from limen.api.callers import DEVICE_HEADER, client_of, holder_of, origin_of
 from limen.clients import ClientAddresses
 from limen.features import Features
 from limen.login import Client
@@ -89,3 +89,11 @@ def documented(headers: Mapping[str, str]) -> dict[str, Any]:
         name: {"description": meaning, "schema": {"type": "string"}}
         for name, meaning in headers.items()
     }
+
+
+NEW_DEVICE = documented(
+    {
+        DEVICE_HEADER: "A new name for this device: send it along at the next sign-in",
+        "Set-Cookie": "The same, for browsers",
+    }
+)
