@@ -159,6 +159,26 @@ async def test_a_replay_ends_the_session_for_owner_and_thief(
     assert ended.reason == "replay"
 
 
+async def test_a_refreshed_token_says_what_its_own_account_may_do(limen: Limen) -> None:
+    """Whoever else has an account, before or behind it in the table."""
+    access = [("admin", "owner"), ("", ""), ("orders", "editor reader"), ("admin billing", "")]
+    people = []
+    for number, (scope, roles) in enumerate(access):
+        client = calling_from(limen, f"192.0.2.{number}")
+        person = await somebody(limen, client, f"p{number}@example.com")
+        values = {"scope": scope, "roles": roles, "verified_at": number or None}
+        await limen.features.accounts.change(person.user_id, "access_changed", **values)
+        people.append(person)
+
+    for number, (person, (scope, roles)) in enumerate(zip(people, access, strict=True)):
+        assert (await person.refresh()).status_code == 200
+        claims = limen.verifier.check(person.tokens["access_token"])
+        assert claims.user_id == person.user_id
+        assert claims.scopes == set(scope.split())
+        assert claims.roles == set(roles.split())
+        assert claims.email_verified is bool(number)
+
+
 async def test_a_replay_ends_no_other_session_of_the_account(ada: Person) -> None:
     stolen = ada.tokens["refresh_token"]
     await ada.refresh()

@@ -113,7 +113,10 @@ def test_the_statement_is_the_rule() -> None:
         database.row_factory = sqlite3.Row
         for table in (accounts, sessions):
             database.execute(str(CreateTable(table).compile(dialect=DIALECT)))
-        database.execute("INSERT INTO accounts VALUES ('u', 'e', 'e', 'p', 7, 's', 0, NULL)")
+        database.execute(
+            "INSERT INTO accounts (user_id, email, email_key, password_hash, cv, scope, created_at)"
+            " VALUES ('u', 'e', 'e', 'p', 7, 's', 0)"
+        )
         for row, k, key, grace in product(rows(), range(6), SENT_KEYS, GRACES):
             expected = decide(row, k, key, grace if key is None else WINDOW)
             assert presented(database, row, k, key, grace) == expected, (row, k, key, grace)

@@ -112,10 +112,19 @@ _OUTCOME = case(
 _REPLAYS: ColumnElement[bool] = _OUTCOME == Outcome.REPLAY.value  # noqa: SIM300  no constant
 
 
+# What the access token says of the account. In what an UPDATE returns, SQLAlchemy names columns
+# without their tables for SQLite, so the account's user_id has another name here: "user_id =
+# user_id" would be true of every account, and the token would say what the first one may do.
+_HELD = ("scope", "roles", "verified_at")
+_HOLDER = (
+    select(accounts.c.user_id.label("holder"), *(accounts.c[name] for name in _HELD)).subquery().c
+)
+
+
 def _statement(
     *conditions: ColumnElement[bool], **more: ColumnElement[Any]
 ) -> ReturningUpdate[Any]:
-    account = accounts.c.user_id == _ROW.user_id
+    account, holder = accounts.c.user_id == _ROW.user_id, _HOLDER.holder == _ROW.user_id
     return (
         update(sessions)
         .where(
@@ -142,9 +151,7 @@ def _statement(
             _ROW.gen,
             _ROW.rotated_at,
             _ROW.abs_exp,
-            select(accounts.c.scope).where(account).scalar_subquery().label("scope"),
-            select(accounts.c.roles).where(account).scalar_subquery().label("roles"),
-            select(accounts.c.verified_at).where(account).scalar_subquery().label("verified_at"),
+            *(select(_HOLDER[name]).where(holder).scalar_subquery().label(name) for name in _HELD),
         )
     )
 
