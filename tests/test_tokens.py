@@ -97,6 +97,7 @@ async def test_an_access_token_says_exactly_this(
         "type": "access",
         "cv": 1,
         "scope": "admin read",
+        "email_verified": False,
     }
     assert re.fullmatch(r"[0-9a-f]{32}", ada.user_id)
 

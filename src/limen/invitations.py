@@ -84,6 +84,7 @@ class Invitations:
 
         Raises:
             InvalidRequest: The e-mail address or the password is not acceptable.
+            PasswordCheckUnavailable: Nobody can tell whether the password has leaked.
             InvalidCode: Nobody with this address was invited by this code, or he has come already.
             TooManyAttempts: Too many wrong codes.
             Busy: The hashing queue is full.

@@ -85,6 +85,7 @@ class Registration:
             InvalidCode: The invitation is not good, or is not one for this e-mail address.
             TooManyAttempts: A limit is reached: of this address prefix, or of this mailbox.
             InvalidRequest: The e-mail address or the password is not acceptable.
+            PasswordCheckUnavailable: Nobody can tell whether the password has leaked.
             EmailTaken: There is an account with this e-mail address.
             Busy: The hashing queue is full.
             DatabaseUnavailable: Nothing was created.

@@ -251,7 +251,7 @@ async def test_without_an_address_and_without_a_token_there_is_nothing_to_do(
 ) -> None:
     answer = await stranger.post(VERIFY)
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "missing_token")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
 
 
 async def test_a_mailbox_gets_five_mails_an_hour_whoever_asks(

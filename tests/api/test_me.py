@@ -27,7 +27,12 @@ async def test_it_tells_who_one_is(limen: Limen, http: httpx2.AsyncClient) -> No
     assert created_at == datetime.fromtimestamp(account.created_at // SECOND, UTC)
     sid = found.pop("sid")
     assert len(bytes.fromhex(sid)) == 16
-    assert found == {"user_id": ada.user_id, "email": "Ada@example.com", "scope": "read write"}
+    assert found == {
+        "user_id": ada.user_id,
+        "email": "Ada@example.com",
+        "scope": "read write",
+        "email_verified": False,
+    }
     assert response.headers["cache-control"] == "no-store"
 
 

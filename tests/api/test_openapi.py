@@ -167,16 +167,26 @@ def test_sign_in_is_documented_with_both_of_its_bodies(document: dict[str, Any])
     assert "Limen-Device" in login["responses"]["200"]["headers"]
 
 
-def test_only_me_asks_for_a_token_and_only_introspect_for_a_client(
-    document: dict[str, Any],
-) -> None:
-    guarded = {
-        name: [scheme for one in operation["security"] for scheme in one]
+def test_who_needs_a_token_and_who_may_do_without_is_documented(document: dict[str, Any]) -> None:
+    needed = {
+        name: [[*one] for one in operation["security"]]
         for name, operation in operations(document)
         if "security" in operation
     }
 
-    assert guarded == {f"GET {AUTH}/me": ["limen"], f"POST {AUTH}/introspect": ["client"]}
+    assert (
+        needed.items()
+        >= {
+            f"GET {AUTH}/me": [["limen"]],
+            f"POST {AUTH}/email/change": [["limen"]],
+            f"POST {AUTH}/email/verify": [["limen"], []],
+            f"POST {AUTH}/email/verify/confirm": [["limen"], []],
+            f"POST {AUTH}/email/change/confirm": [["limen"], []],
+            f"POST {AUTH}/introspect": [["client"]],
+        }.items()
+    )
+    open_to_all = {name for name, _ in operations(document)} - needed.keys()
+    assert {f"POST {AUTH}/{name}" for name in ("register", "login", "refresh")} <= open_to_all
     assert document["components"]["securitySchemes"]["client"]["scheme"] == "basic"
 
 

@@ -73,6 +73,17 @@ def test_no_scope_is_no_scope(value: str) -> None:
     assert Claims.from_payload(payload_of(scope=value)).scopes == frozenset()
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_whether_the_address_is_verified_may_be_said(value: object) -> None:
+    assert Claims.from_payload(payload_of(email_verified=value)).email_verified is value
+    assert Claims.from_payload(payload_of()).email_verified is False
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "true", "false", [True], {}], ids=repr)
+def test_and_only_in_so_many_words(value: object) -> None:
+    assert refusal(payload_of(email_verified=value)) == "bad_claims"
+
+
 def test_sub_and_user_id_are_one() -> None:
     assert refusal(payload_of(sub="u-2")) == "bad_claims"
 

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Response
 from limen.api.bodies import AcceptedReply, ConfirmBody, EmailBody
 from limen.api.wiring import HOLDER_OR_NOBODY, Wiring, refusals
 from limen.confirmation import Confirming
+from limen.errors import InvalidRequest
 from limen.login import Client
 from limen.verify.claims import Claims
-from limen.verify.errors import MissingToken
 
 
 def add_to(router: APIRouter, limen: Wiring) -> None:
@@ -31,7 +31,7 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
         elif holder is not None:
             await verification.send_again(holder.user_id, client)
         else:
-            raise MissingToken
+            raise InvalidRequest("Send an email in the body, or a bearer access token.")
         return AcceptedReply()
 
     @router.post(
