@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, Finding, Target
 from benchmarks.results import Measured, Run
+from benchmarks.workloads import WORKLOADS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 _MARK = "<!-- {name}: written by python -m benchmarks --report -->"
@@ -55,12 +56,18 @@ def parity_table(run: Run) -> list[str]:
 def command(run: Run) -> list[str]:
     dropped = sum(len(each.result.dropped) for each in run.workloads)
     disturbed = [each.title for each in run.workloads if each.result.disturbed]
+    missing = [each.title for each in WORKLOADS if each.title not in _measured(run)]
     when = f"on {run.made_at[:10]}, in {run.seconds / 60:.0f} minutes"
-    left_out = f"{_count(dropped, 'cycle', 'cycles')} dropped, for other work disturbed the machine"
-    said = [f"Measured by `{run.command}` {when}; {left_out}."]
+    said = [f"Measured by `{run.command}` {when}. Disturbed cycles, dropped: {dropped}."]
     if disturbed:
-        said += [f"Never quiet enough, and so kept as they are: {', '.join(disturbed)}."]
+        said += ["", f"Never quiet enough, and so kept as they are: {', '.join(disturbed)}."]
+    if missing:
+        said += ["", f"Not measured in this run: {', '.join(missing)}."]
     return said
+
+
+def _measured(run: Run) -> set[str]:
+    return {each.title for each in run.workloads if not each.failed}
 
 
 def targets(run: Run) -> list[str]:
@@ -84,7 +91,11 @@ def targets(run: Run) -> list[str]:
 def short(run: Run) -> list[str]:
     """Return the names of what was not met."""
     names = [finding.what for finding in _findings(run) if finding.met is False]
-    return [f"Short of its target: {'; '.join(names)}." if names else "Every target was met."]
+    return [
+        f"Short of its target: {'; '.join(names)}."
+        if names
+        else "Every target that was measured was met."
+    ]
 
 
 def arms(run: Run) -> list[str]:
