@@ -62,6 +62,10 @@ def test_the_series_are_there_at_zero_from_the_start() -> None:
             {'limen_database_failures_total{kind="OperationalError"}'},
         ),
         (events.KeyCreated("k1", "ES256"), {'limen_keys_created_total{algorithm="ES256"}'}),
+        (
+            events.Posted("mail", "retried"),
+            {'limen_outbox_letters_total{kind="mail",outcome="retried"}'},
+        ),
         (events.Swept("sessions", 3), set()),
         (events.Event(), set()),
     ],
