@@ -41,6 +41,12 @@ def test_an_account_may_be_given_scopes(call: Call) -> None:
     assert create(call, ADA, "--scope", "admin", "--scope", "billing")["scope"] == "admin billing"
 
 
+def test_the_first_administrator_is_made_here(call: Call) -> None:
+    assert create(call, ADA, "--admin")["scope"] == "admin"
+    assert create(call, "b@example.com", "--admin", "--scope", "x")["scope"] == "admin x"
+    assert create(call, "c@example.com", "--scope", "admin", "--admin")["scope"] == "admin"
+
+
 @pytest.mark.parametrize(
     "stored",
     [
@@ -107,7 +113,13 @@ def test_a_disabled_account_can_be_enabled_again(call: Call) -> None:
     assert json.loads(call("users", "enable", ADA, "--json").stdout)["disabled_at"] is None
 
 
-@pytest.mark.parametrize("verb", ["show", "disable", "enable", "set-password", "end-sessions"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("show", "disable", "enable", "set-password", "end-sessions"),
+        *("require-reset", "set-scope", "set-roles", "delete"),
+    ],
+)
 @pytest.mark.parametrize("user", ["nobody@example.com", "0" * 32, "", "\0", "\udcff@x"])
 def test_an_unknown_user_fails_in_words(call: Call, verb: str, user: str) -> None:
     create(call)

@@ -27,8 +27,9 @@ pytestmark = pytest.mark.anyio
 DENIAL: dict[str, Any] = {"websocket.http.response": {}}
 
 
-def bearer(scope: str = "") -> dict[str, str]:
-    return {"Authorization": f"Bearer {signer('ES256').token(payload=payload_of(scope=scope))}"}
+def bearer(scope: str = "", **claims: object) -> dict[str, str]:
+    payload = payload_of(scope=scope, **claims)
+    return {"Authorization": f"Bearer {signer('ES256').token(payload=payload)}"}
 
 
 def application(*, problems: bool = True, checker: Verifier | None = None) -> FastAPI:
@@ -51,6 +52,8 @@ def application(*, problems: bool = True, checker: Verifier | None = None) -> Fa
         user: Annotated[Claims, Security(current_user, scopes=["read", "write"])],
     ) -> str:
         return user.user_id
+
+    add_by_role(app, current_user)
 
     @staff.get("/audit")
     async def audit(user: Annotated[Claims, Security(current_user, scopes=["audit"])]) -> str:
@@ -75,6 +78,20 @@ def application(*, problems: bool = True, checker: Verifier | None = None) -> Fa
 
     app.include_router(staff)
     return app
+
+
+def add_by_role(app: FastAPI, current_user: CurrentUser) -> None:
+    @app.get("/editors")
+    async def editors(
+        user: Annotated[Claims, Depends(current_user.roles("editor", "reviewer"))],
+    ) -> str:
+        return user.user_id
+
+    @app.get("/chief")
+    async def chief(
+        user: Annotated[Claims, Security(current_user.roles("editor"), scopes=["admin"])],
+    ) -> str:
+        return user.user_id
 
 
 async def get(app: Any, path: str, headers: dict[str, str] | None = None) -> httpx2.Response:
@@ -152,6 +169,37 @@ async def test_every_required_scope_must_be_in_the_token(
     path: str, scope: str, status: int
 ) -> None:
     assert (await get(application(), path, bearer(scope))).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "scope", "roles", "status"),
+    [
+        ("/editors", "", [], 403),
+        ("/editors", "editor reviewer", [], 403),
+        ("/editors", "", ["editor"], 403),
+        ("/editors", "", ["Editor", "reviewer"], 403),
+        ("/editors", "", ["reader", "reviewer", "editor"], 200),
+        ("/chief", "", ["editor"], 403),
+        ("/chief", "admin", [], 403),
+        ("/chief", "admin", ["editor"], 200),
+    ],
+)
+async def test_every_required_role_must_be_in_the_token(
+    path: str, scope: str, roles: list[str], status: int
+) -> None:
+    app = application()
+
+    assert (await get(app, path, bearer(scope, roles=roles))).status_code == status
+    assert (await get(app, path)).status_code == 401
+
+
+async def test_the_answer_names_the_role_that_is_needed() -> None:
+    reply = await get(application(), "/editors", bearer())
+
+    assert reply.json()["code"] == "insufficient_role"
+    assert "editor reviewer" in reply.json()["detail"]
+    assert reply.headers["www-authenticate"] == "Bearer"
+    assert application().openapi()["paths"]["/chief"]["get"]["security"] == [{"limen": ["admin"]}]
 
 
 async def test_the_answer_names_the_scope_that_is_needed() -> None:

@@ -31,11 +31,14 @@ def reason(issuer: TestIssuer, token: str, audience: str | None = None) -> str:
 
 
 def test_a_token_says_what_it_was_made_with(issuer: TestIssuer) -> None:
-    token = issuer.token(user_id="ada", scopes=["a", "b"], expires_in=60, sid="s-1", cv=7)
+    token = issuer.token(
+        user_id="ada", scopes=["a", "b"], roles=["editor"], expires_in=60, sid="s-1", cv=7
+    )
     claims = issuer.verifier().check(token)
 
     assert (claims.user_id, claims.sid, claims.cv) == ("ada", "s-1", 7)
     assert claims.scopes == {"a", "b"}
+    assert claims.roles == {"editor"}
     assert claims.expires_at - claims.issued_at == 60
     assert (claims.issuer, claims.audience) == (issuer.url, (AUDIENCE,))
 
