@@ -31,6 +31,7 @@ ANSWERS = [
     (errors.Busy(retry_after=3), 503, "busy"),
     (errors.DatabaseUnavailable(), 503, "database_unavailable"),
     (errors.PasswordCheckUnavailable(), 503, "password_check_unavailable"),
+    (errors.ClaimsUnavailable(), 503, "claims_unavailable"),
     (InsufficientScope(("admin",)), 403, "insufficient_scope"),
     (RevocationsStale(), 503, "revocations_stale"),
 ]

@@ -1,5 +1,8 @@
 """A token's claims are all there and of the right shape, or it is no token."""
 
+import pickle
+from dataclasses import asdict
+
 import pytest
 
 from limen.verify.claims import Claims
@@ -35,6 +38,17 @@ def test_the_names_on_the_wire_become_words() -> None:
         scopes=frozenset({"admin", "reports:read"}),
         extra_json='{"more": "kept"}',
     )
+
+
+def test_what_else_a_token_says_can_be_read_and_not_changed() -> None:
+    claims = Claims.from_payload(payload_of(tenant={"name": "acme"}, seats=[1, 2]))
+    claims.extra["tenant"]["name"] = "initech"
+
+    assert claims.extra == {"tenant": {"name": "acme"}, "seats": [1, 2]}
+    assert claims == Claims.from_payload(payload_of(seats=[1, 2], tenant={"name": "acme"}))
+    assert pickle.loads(pickle.dumps(claims)) == claims  # noqa: S301  our own
+    assert asdict(claims)
+    assert "acme" not in repr(claims)
 
 
 @pytest.mark.parametrize("name", [*TEXTS, *TIMES, "aud", "scope"])

@@ -43,6 +43,12 @@ def test_a_token_says_what_it_was_made_with(issuer: TestIssuer) -> None:
     assert (claims.issuer, claims.audience) == (issuer.url, (AUDIENCE,))
 
 
+def test_a_token_may_say_more(issuer: TestIssuer) -> None:
+    claims = issuer.verifier().check(issuer.token(tenant="acme", plan={"seats": 3}))
+
+    assert claims.extra == {"tenant": "acme", "plan": {"seats": 3}}
+
+
 def test_tokens_are_refused_for_the_reason_they_were_made_for(issuer: TestIssuer) -> None:
     other = "https://other.example.com"
 
