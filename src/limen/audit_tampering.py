@@ -45,7 +45,8 @@ async def why(
 ) -> Tampering:
     """Say how an entry came to stand where it does not belong; `pages` are all there are."""
     if following is not None and _follows(following, entry.seq, before):
-        return "added"
+        here = Link.of(following)._replace(seq=entry.seq)
+        return "moved" if _follows(entry, entry.seq + 1, here) else "added"
     if _follows(entry, BEGINNING.seq + 1, BEGINNING):
         return "moved"
     async for page in pages:

@@ -131,7 +131,7 @@ class _Walk:
         self._noted = {link.seq: link.digest for link in noted}
         self._noted_to = max((seq for seq in self._noted if seq <= extent.head.seq), default=0)
         self._extent = extent
-        self._before = BEGINNING
+        self._before, self._behind = BEGINNING, 0
         self._entries = self._erased = self._vouched = 0
         self._doubtful = self._doubtful_from = 0  # entries that nothing vouches for yet
         self._erasures: Mapping[str, int] = {}
@@ -143,13 +143,15 @@ class _Walk:
             self._erased,
             self._vouched,
             self._extent.head,
-            tuple(Link(*one) for one in sorted(self._noted.items()) if self._is_older(one[0])),
+            tuple(Link(*one) for one in sorted(self._noted.items()) if one[0] < self._behind),
             broken,
         )
 
     async def broken(self) -> Broken | None:
         try:
             self._before = await self._beginning()
+            self._behind = self._before.seq
+            self._compare_with_noted(self._before)
             async for page in _pages(self._database, self._before.seq, self._extent.head.seq):
                 await self._learn_of_erasures(page)
                 for entry, following in zip_longest(page, page[1:]):
@@ -158,9 +160,6 @@ class _Walk:
         except _Found as found:
             return found.broken
         return None
-
-    def _is_older(self, seq: int) -> bool:
-        return seq < self._extent.first
 
     async def _beginning(self) -> Link:
         """Return what the first entry follows."""
@@ -176,44 +175,46 @@ class _Walk:
     async def _look_at(self, entry: Entry, following: Entry | None) -> None:
         expected = self._before.seq + 1
         if entry.seq != expected:
-            raise _Found(self._blamed(expected), "removed")
+            raise _Found(expected, "removed")
         if bound(entry, self._before) != entry.digest:
             everywhere = _pages(self._database, 0, self._extent.last)
             kind = await why(entry, following, self._before, everywhere)
             raise _Found(self._blamed(expected), kind)
         self._look_who_made(entry)
-        self._compare_with_noted(entry)
+        self._compare_with_noted(Link.of(entry))
         self._look_at_personal_part(entry)
         self._before = Link.of(entry)
         self._entries += 1
 
     def _look_who_made(self, entry: Entry) -> None:
-        attested = self._is_attested(Link.of(entry))
+        attested = self._attestation.age(entry.digest, entry.mac) is not None
         if attested and entry.kind == SECRET_CHANGED:
             self._vouch()
         elif entry.seq > self._noted_to:  # before an anchor, that is what vouches
             if self._doubtful and attested:
                 raise _Found(self._doubtful_from, "unattested")
-            if entry.kind == DOUBTED and not self._is_attested(self._before):
+            if entry.kind == DOUBTED and not self._is_trusted(self._before):
                 raise _Found(self._doubtful_from or entry.seq, "unattested")
         if not attested:
             self._doubtful_from = self._doubtful_from or entry.seq
             self._doubtful += 1
 
-    def _compare_with_noted(self, entry: Entry) -> None:
-        if (noted := self._noted.get(entry.seq)) is None:
+    def _compare_with_noted(self, link: Link) -> None:
+        if (noted := self._noted.get(link.seq)) is None:
             return
-        if noted != entry.digest:
+        if noted != link.digest:
             kind: Tampering = "unattested" if self._doubtful else "changed"
-            raise _Found(self._doubtful_from or entry.seq, kind)
+            raise _Found(self._doubtful_from or link.seq, kind)
         self._vouch()
 
     def _vouch(self) -> None:
         self._vouched += self._doubtful
         self._doubtful = self._doubtful_from = 0
 
-    def _is_attested(self, link: Link) -> bool:
-        return link == BEGINNING or self._attestation.age(link.digest, link.mac) is not None
+    def _is_trusted(self, link: Link) -> bool:
+        if link == BEGINNING or link.seq in self._noted:
+            return True
+        return self._attestation.age(link.digest, link.mac) is not None
 
     def _look_at_personal_part(self, entry: Entry) -> None:
         if entry.personal is None:
@@ -225,10 +226,10 @@ class _Walk:
             raise _Found(entry.seq, "changed")
 
     async def _learn_of_erasures(self, page: Sequence[Entry]) -> None:
-        """Ask for the owners of what was erased on this page, but for those of the page before."""
-        owners = {owner(one.actor, one.user_id) for one in page if one.personal is None}
-        known = {one: seq for one, seq in self._erasures.items() if one in owners}
-        if unknown := [one for one in owners if one is not None and one not in known]:
+        """Ask who erased what is missing on this page, unless the page before has told."""
+        missing = {owner(one.actor, one.user_id): one.seq for one in page if one.personal is None}
+        known = {one: seq for one, seq in self._erasures.items() if seq > missing.get(one, seq)}
+        if unknown := [one for one in missing if one is not None and one not in known]:
             async with self._database.read() as connection:
                 known.update(await erasures(connection, unknown))
         self._erasures = known

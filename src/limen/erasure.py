@@ -71,10 +71,10 @@ class Erasure:
             DatabaseUnavailable: Some may have been erased; begin behind `after` again.
         """
         row, before = audit.c, self._clock() - AFTER_DELETION
-        newest = select(row.seq).where(row.at <= before).order_by(desc(row.at)).limit(1)
+        late = select(row.seq).where(row.at <= before).order_by(desc(row.at), desc(row.seq))
         deleted = (row.kind == "account.changed", row.outcome == "deleted")
         async with self._database.read() as connection:
-            until: int = (await connection.execute(newest)).scalar_one_or_none() or 0
+            until: int = (await connection.execute(late.limit(1))).scalar_one_or_none() or 0
             gone = select(row.user_id, row.seq).where(*deleted, row.seq > after, row.seq <= until)
             found = (await connection.execute(gone.order_by(row.seq))).all()
         with coming_from(LIMEN):

@@ -7,6 +7,7 @@
     short polls           for the lock that another process holds: SQLite's own grow to 100 ms, and
                           a process that waits so long is starved by one that writes all the time
     synchronous=FULL      what was acknowledged survives a power cut
+    secure_delete=ON      what was deleted is overwritten; not every SQLite does so by itself
     mode=rw               a database that has gone is an error, never a new empty one
 
 SQLite tells nobody of a commit, but counts them in shared memory. Looking at that count is so cheap
@@ -48,6 +49,7 @@ POLL_SECONDS = 0.003
 _PRAGMAS = {
     "journal_mode": "WAL",
     "synchronous": "FULL",
+    "secure_delete": "ON",
     "foreign_keys": "ON",
     "busy_timeout": int(BUSY_SECONDS * 1000),
 }
