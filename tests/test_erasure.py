@@ -228,7 +228,7 @@ def test_a_personal_part_is_not_told_by_its_commitment() -> None:
     """The salt goes with it. Two entries from one address have nothing in common."""
     parts: list[Any] = []
     with coming_from(HOME):
-        trail = AuditTrail(None, [b"1" * 32], lambda: 0)  # type: ignore[arg-type]  it is not asked
+        trail = AuditTrail(None, [b"1" * 32], lambda: 0)  # type: ignore[arg-type]  # it is not asked
         parts += [trail._pending(SignIn("success", ADA), 0) for _ in range(2)]
 
     assert parts[0]["commitment"] != parts[1]["commitment"]

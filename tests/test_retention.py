@@ -195,7 +195,7 @@ async def test_a_beginning_that_was_written_anew_stays_an_alarm_when_it_has_gone
 async def test_the_head_is_logged_once_an_hour_if_it_has_moved(
     limen: Limen, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    anchors = []
+    anchors: list[str] = []
 
     async def told(minutes: int) -> bool:
         clock.tick(60 * minutes)
