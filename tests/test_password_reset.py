@@ -141,11 +141,16 @@ async def test_one_address_does_not_ask_for_everybody(limen: Limen) -> None:
 
 
 async def test_a_reset_sets_the_password_and_ends_what_there_was(
-    limen: Limen, ada: Person, stranger: httpx2.AsyncClient, happened: list[Event]
+    limen: Limen,
+    ada: Person,
+    stranger: httpx2.AsyncClient,
+    clock: ManualClock,
+    happened: list[Event],
 ) -> None:
     sid = await ada.sid()
     mail = await code_for(limen, stranger, ada.email)
     happened.clear()
+    clock.tick(1)
 
     assert (await reset(stranger, mail.token, NEW)).status_code == 204
 

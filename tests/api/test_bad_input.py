@@ -392,12 +392,15 @@ async def test_any_text_may_stand_where_a_refresh_token_should(
 async def test_every_other_method_is_refused_on_every_route(
     http: httpx2.AsyncClient, all_routes: list[Route]
 ) -> None:
+    allowed: dict[str, set[str]] = {}
     for route in all_routes:
+        allowed.setdefault(route.path, set()).add(route.method)
+    for path, methods in allowed.items():
         for method in [*METHODS, *INVENTED]:
-            if method == route.method:
+            if method in methods:
                 continue
-            response = await http.request(method, route.path, content=CANARY.encode())
-            assert response.headers["allow"] == route.method
+            response = await http.request(method, path, content=CANARY.encode())
+            assert response.headers["allow"] == ", ".join(sorted(methods))
             if method != "HEAD":
                 assert refused(response, 405)["code"] == "method_not_allowed"
 

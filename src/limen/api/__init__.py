@@ -122,6 +122,8 @@ def _guarded(
     async def identified(user: Annotated[Claims, Depends(limen.current_user)]) -> None:
         origin.identify(user.user_id)
 
+    methods_at: dict[str, set[str]] = {}
+
     class GuardedRoute(LimenRoute):
         origin_of = staticmethod(limen.origin_of)
 
@@ -139,5 +141,7 @@ def _guarded(
                 dependencies = [guard, *(dependencies or ())]
             self.speaks_oauth = (name or endpoint.__name__) in OAUTH
             super().__init__(path, endpoint, name=name, dependencies=dependencies, **options)
+            self.methods_here = methods_at.setdefault(path, set())
+            self.methods_here |= self.methods or set()
 
     return GuardedRoute

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from limen.api.problems import as_oauth, problem_for, problem_for_status
 from limen.errors import BodyTooLarge, BodyTooSlow, InvalidRequest, LimenError
@@ -66,11 +67,18 @@ class StrictRequest(Request):
 class LimenRoute(APIRoute):
     """A route of limen's own; `speaks_oauth` if an OAuth RFC says how its refusals look.
 
-    `origin_of` tells where a request comes from, for whatever it changes.
+    `methods_here` are those of its path, which other routes may share. `origin_of` tells where a request comes from, for whatever it changes.
     """
 
     speaks_oauth = False
+    methods_here: set[str]
     origin_of: Callable[[Request], Origin]
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; a method that the path has not is told which it has (RFC 9110, 15.5.6)."""
+        if scope["method"] not in self.methods_here:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self.methods_here))})
+        await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

@@ -22,7 +22,7 @@ from limen.verify.errors import InvalidToken
 OWN: Final = frozenset(
     {
         *("iss", "aud", "sub", "user_id", "sid", "jti", "iat", "nbf", "exp"),
-        *("type", "cv", "scope", "roles"),
+        *("type", "cv", "scope", "roles", "email_verified"),
     }
 )
 
