@@ -67,7 +67,8 @@ class StrictRequest(Request):
 class LimenRoute(APIRoute):
     """A route of limen's own; `speaks_oauth` if an OAuth RFC says how its refusals look.
 
-    `methods_here` are those of its path, which other routes may share. `origin_of` tells where a request comes from, for whatever it changes.
+    `methods_here` are those of its path, which other routes may share. `origin_of` tells where a
+    request comes from, for whatever it changes.
     """
 
     speaks_oauth = False
