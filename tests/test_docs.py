@@ -10,6 +10,7 @@ import pytest
 
 from limen import errors
 from limen.api import problems
+from limen.mail import MESSAGES
 from limen.policies import LIMIT_NAMES
 from limen.telemetry.metrics import Metrics
 from limen.telemetry.requests import internal_error
@@ -197,6 +198,12 @@ def test_every_limit_is_named_where_errors_are_explained() -> None:
     page = (DOCS / "errors.md").read_text("utf-8")
 
     assert [name for name in LIMIT_NAMES if f"`{name}`" not in page] == []
+
+
+def test_every_message_is_listed_where_mail_is_explained() -> None:
+    assert {cells[0] for cells in rows(DOCS / "mail.md", "## What is sent")} == {
+        f"`{message}`" for message in MESSAGES
+    }
 
 
 def test_the_metrics_are_exactly_those_that_are_served() -> None:

@@ -41,6 +41,7 @@ POISONED = {
 CALLS = (
     ("register", {"email": "ada@example.com", "password": PASSWORD}),
     ("email/verify", {"email": "ada@example.com"}),
+    ("password/forgot", {"email": "ada@example.com"}),
 )
 
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from limen import app as standalone
 from limen.limen import Limen
 from tests.browser.devtools import Browser, Tab, chromium
+from tests.clock import ManualClock
 from tests.people import AUTH, PASSWORD
 from tests.serving import listening
 
@@ -103,10 +104,15 @@ async def programs(page: Page) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-async def link_in_mail(programs: httpx2.AsyncClient, message: str) -> str:
-    """Return the fragment of the link in the newest such mail."""
+async def newest(programs: httpx2.AsyncClient, message: str) -> dict[str, Any]:
+    """Return the newest such mail."""
     letters = (await programs.get("/dev/inbox")).json()
-    link: str = next(one["link"] for one in letters if one["message"] == message)
+    return next(one for one in letters if one["message"] == message)
+
+
+async def link_in_mail(programs: httpx2.AsyncClient, message: str) -> str:
+    """Return the fragment of its link."""
+    link: str = (await newest(programs, message))["link"]
     return link.partition("#")[2]
 
 
@@ -145,6 +151,31 @@ async def test_a_link_confirms_the_address_when_the_button_is_pressed(
     assert not [target for target in page.heard.targets if token in target]
     assert page.heard.referers == {""}
     assert errors(browser) == []
+
+
+async def test_a_forgotten_password_is_replaced_by_link_and_by_digits(
+    page: Page, programs: httpx2.AsyncClient, limen: Limen, clock: ManualClock
+) -> None:
+    await limen.features.accounts.create(EMAIL, PASSWORD)
+    for number in "12":
+        clock.tick(1)
+        await page.open("forgot")
+        assert await page.fields() == ["email"]
+        await page.send(email=EMAIL)
+        await page.tab.until("location.hash === '#reset'")
+        assert (await page.fields(), await page.focus()) == (["email", "code", "password"], "code")
+
+        letter = await newest(programs, "reset")
+        password = f"{PASSWORD} {number}"
+        if number == "1":
+            await page.send(code=letter["code"], password=password)
+        else:
+            await page.open(letter["link"].partition("#")[2])
+            assert await page.fields() == ["password"]
+            await page.send(password=password)
+        assert "You have a new password" in await page.text("done")
+        login = {"email": EMAIL, "password": password}
+        assert (await programs.post(f"{AUTH}/login", json=login)).status_code == 200
 
 
 async def test_an_invitation_opens_an_account(
