@@ -3,13 +3,12 @@
 import json
 import sqlite3
 from contextlib import closing
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
-from limen.audit import AuditTrail
 from limen.audit_chain import Entry
+from limen.audit_personal import commitment, personal_part
 from limen.audit_query import AuditQuery
 from limen.database.address import sqlite_path
 from limen.database.schema import audit, metadata, outbox
@@ -226,13 +225,10 @@ async def test_an_account_that_is_there_is_not_erased(limen: Limen, clock: Manua
 
 def test_a_personal_part_is_not_told_by_its_commitment() -> None:
     """The salt goes with it. Two entries from one address have nothing in common."""
-    parts: list[Any] = []
-    with coming_from(HOME):
-        trail = AuditTrail(None, [b"1" * 32], lambda: 0)  # type: ignore[arg-type]  # it is not asked
-        parts += [trail._pending(SignIn("success", ADA), 0) for _ in range(2)]
+    one, other = personal_part(HOME), personal_part(HOME)
 
-    assert parts[0]["commitment"] != parts[1]["commitment"]
-    assert len(json.loads(parts[0]["personal"])["salt"]) >= 22
+    assert commitment(one) != commitment(other)
+    assert len(json.loads(one)["salt"]) >= 22
 
 
 @on_sqlite

@@ -63,6 +63,7 @@ KINDS: Final[Mapping[type[what.Event], tuple[str, str | None]]] = {
     what.LetterHurried: ("letter.hurried", None),
     what.ClientCreated: ("client.created", None),
     what.ClientDeleted: ("client.deleted", None),
+    what.WebhookChanged: ("webhook.changed", "change"),
 }
 
 SEALING_SECONDS = 1.0

@@ -12,7 +12,7 @@ of numbers that is wider by `MARGIN`, and then each entry's own time is compared
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, desc, null, select
+from sqlalchemy import ColumnElement, Select, TextClause, and_, desc, false, null, select
 
 from limen.audit_personal import BY_ACCOUNT
 from limen.clock import SECOND
@@ -55,7 +55,9 @@ class AuditQuery:
         row = audit.c
         named = ("user_id", "sid", "actor", "kind", "outcome")
         which: list[ColumnElement[bool] | TextClause] = [
-            row[name] == value for name in named if (value := getattr(self, name)) is not None
+            row[name] == value if _could_stand(value) else false()
+            for name in named
+            if (value := getattr(self, name)) is not None
         ]
         if self.actor is not None and self.actor.startswith("account:"):
             which.append(BY_ACCOUNT)
@@ -74,3 +76,8 @@ class AuditQuery:
             last = number.where(row.at < self.until + MARGIN).order_by(desc(row.at))
             when.append(and_(row.seq <= last.scalar_subquery(), row.at < self.until))
         return when
+
+
+def _could_stand(text: str) -> bool:
+    """Say whether the trail could hold this text; a database refuses some that it could not."""
+    return text.isascii() and text.isprintable()

@@ -53,7 +53,7 @@ RESERVED: Final[Mapping[str, str]] = {
     **dict.fromkeys(OWN, "limen says it itself"),
     **dict.fromkeys(("fid", "gen"), "it makes a refresh token"),
     **dict.fromkeys(
-        ("email", "email_verified", "auth_time", "amr", "acr", "nonce"),
+        ("email", "auth_time", "amr", "acr", "nonce"),
         "services would take it for limen's word",
     ),
     **dict.fromkeys(

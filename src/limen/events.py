@@ -50,6 +50,7 @@ Change = Literal[
     "erased",
 ]
 Purpose = Literal["verify", "reset", "email_change", "invite"]
+WebhookChange = Literal["created", "disabled", "enabled", "deleted", "secret_rotated"]
 LetterKind = Literal["mail", "webhook", "request"]
 LetterOutcome = Literal["delivered", "failed", "retried"]
 Retirement = Literal["planned", "emergency"]
@@ -202,6 +203,14 @@ class ClientCreated(Event):
 @dataclass(frozen=True, slots=True)
 class ClientDeleted(Event):
     client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookChanged(Event):
+    """Somebody is to be told of what happens, or is not any more; or with another secret."""
+
+    webhook: str
+    change: WebhookChange
 
 
 @dataclass(frozen=True, slots=True)

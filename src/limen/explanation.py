@@ -6,6 +6,7 @@ by itself: when it was not refreshed for the lifetime of a refresh token, or at 
 """
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -19,6 +20,8 @@ from limen.clients import device_name
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import sessions
+
+_SID = re.compile(r"[0-9a-f]{32}")
 
 State = Literal["lives", "ended", "lapsed"]
 
@@ -96,7 +99,9 @@ class Explanation:
         return f"It began at {_time(self.started.at)} with a sign-in{_whence(self.started)}."
 
     def _refreshes(self, number: int) -> str:
-        times = {0: "never", 1: "once"}.get(number, f"{number} times")
+        if not number:
+            return "It was never refreshed."
+        times = "once" if number == 1 else f"{number} times"
         last = f", the last time at {_time(self.refreshed_at)}" if self.refreshed_at else ""
         return f"It was refreshed {times}{last}."
 
@@ -148,6 +153,8 @@ class Explanations:
         Raises:
             DatabaseUnavailable: It cannot be looked up.
         """
+        if not _SID.fullmatch(sid):
+            return None
         await self._trail.seal()
         entries = await self._trail.entries(AuditQuery(sid=sid, personal=True))
         start = next((one for one in entries if one.kind == "sign_in"), None)

@@ -151,7 +151,8 @@ class Features:
             recorders=(self.audit.record, self.webhook_letters.record),
         )
         self.feed = Feed(self.log, kit.memory.revocations, kit.memory.rounds)
-        self.webhooks = Webhooks(database, Seal(kit.secret.derive_all("webhooks")), clock=clock)
+        seal = Seal(kit.secret.derive_all("webhooks"))
+        self.webhooks = Webhooks(database, self.log, seal, clock=clock)
         self.webhook_delivery = WebhookDelivery(self.webhooks, clock=clock)
         self.outbox.carried_by("webhook", self.webhook_delivery.carry)
 

@@ -20,7 +20,6 @@ in vain keeps those to other webhooks waiting.
 
 import asyncio
 import json
-import logging
 import secrets
 import ssl
 from datetime import UTC, datetime
@@ -37,8 +36,6 @@ from limen.webhooks import Webhook, Webhooks
 
 SECONDS: Final = 10.0
 REST: Final = 60 * SECOND
-
-_logger = logging.getLogger(__name__)
 
 
 class WebhookDelivery:
@@ -71,7 +68,6 @@ class WebhookDelivery:
         status = await self._status(webhook, self._request(webhook, letter))
         if status == HTTPStatus.GONE:
             await self._webhooks.disable(webhook.id)
-            _logger.warning("webhook disabled: it is gone", extra={"webhook": webhook.id})
             raise Undeliverable("410: it is gone, and was disabled")
         if not 200 <= status < 300:  # noqa: PLR2004  RFC 9110, section 15.3
             raise NotDelivered(str(status))

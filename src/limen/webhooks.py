@@ -31,6 +31,8 @@ from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import webhooks
 from limen.errors import InvalidRequest
+from limen.events import WebhookChange, WebhookChanged
+from limen.revocation import RevocationLog
 from limen.sealing import Seal
 from limen.verify.webhooks import PREFIX
 
@@ -59,8 +61,9 @@ class Webhook:
 class Webhooks:
     """Makes, changes and deletes webhooks."""
 
-    def __init__(self, database: Database, seal: Seal, *, clock: Clock) -> None:
+    def __init__(self, database: Database, log: RevocationLog, seal: Seal, *, clock: Clock) -> None:
         self._database = database
+        self._log = log
         self._seal = seal
         self._clock = clock
 
@@ -81,9 +84,11 @@ class Webhooks:
             "sealed": self._sealed(webhook, _new_secret()),
             "created_at": self._clock(),
         }
-        async with self._database.write() as connection:
-            made = await connection.execute(insert(webhooks).values(row).returning(webhooks))
-            return self._opened(made.one())
+        inserting = insert(webhooks).values(row).returning(webhooks)
+        async with self._log.change() as change:
+            made = self._opened((await change.connection.execute(inserting)).one())
+            change.happened(WebhookChanged(webhook, "created"))
+        return made
 
     async def all(self) -> Sequence[Webhook]:
         """Return every webhook, the oldest first.
@@ -112,7 +117,7 @@ class Webhooks:
         Raises:
             DatabaseUnavailable: Nothing has changed.
         """
-        return await self._set(webhook, disabled_at=self._clock())
+        return await self._change(webhook, "disabled", disabled_at=self._clock())
 
     async def enable(self, webhook: str) -> bool:
         """Tell a webhook what happens from now on; return whether there is one.
@@ -120,7 +125,7 @@ class Webhooks:
         Raises:
             DatabaseUnavailable: Nothing has changed.
         """
-        return await self._set(webhook, disabled_at=None)
+        return await self._change(webhook, "enabled", disabled_at=None)
 
     async def delete(self, webhook: str) -> bool:
         """Forget a webhook; return whether there was one.
@@ -129,8 +134,11 @@ class Webhooks:
             DatabaseUnavailable: It is still there.
         """
         gone = delete(webhooks).where(webhooks.c.id == webhook).returning(webhooks.c.id)
-        async with self._database.write() as connection:
-            return (await connection.execute(gone)).one_or_none() is not None
+        async with self._log.change() as change:
+            found = (await change.connection.execute(gone)).one_or_none() is not None
+            if found:
+                change.happened(WebhookChanged(webhook, "deleted"))
+        return found
 
     async def rotate_secret(self, webhook: str) -> str | None:
         """Give a webhook a new secret, and return it; None if there is no such webhook.
@@ -141,7 +149,7 @@ class Webhooks:
         found, secret = await self.get(webhook), _new_secret()
         before = found.secrets[0] if found and found.secrets else None
         sealed = self._sealed(webhook, secret, before)
-        return secret if await self._set(webhook, sealed=sealed) else None
+        return secret if await self._change(webhook, "secret_rotated", sealed=sealed) else None
 
     async def seal_anew(self) -> None:
         """Seal with the newest root secret what an older one had sealed.
@@ -154,13 +162,19 @@ class Webhooks:
         for row in rows:
             opened = self._seal.open(row.sealed, row.id)
             if opened and opened.is_stale:
-                await self._set(row.id, sealed=self._seal.seal(opened.content, row.id))
+                anew = self._seal.seal(opened.content, row.id)
+                sealing = update(webhooks).where(webhooks.c.id == row.id).values(sealed=anew)
+                async with self._database.write() as connection:
+                    await connection.execute(sealing)
 
-    async def _set(self, webhook: str, **values: object) -> bool:
+    async def _change(self, webhook: str, kind: WebhookChange, **values: object) -> bool:
         setting = update(webhooks).where(webhooks.c.id == webhook).values(**values)
-        async with self._database.write() as connection:
-            found = await connection.execute(setting.returning(webhooks.c.id))
-            return found.one_or_none() is not None
+        async with self._log.change() as change:
+            found = await change.connection.execute(setting.returning(webhooks.c.id))
+            is_there = found.one_or_none() is not None
+            if is_there:
+                change.happened(WebhookChanged(webhook, kind))
+        return is_there
 
     def _sealed(self, webhook: str, secret: str, before: str | None = None) -> bytes:
         kept = {"secret": secret, "before": before, "until": self._clock() + BOTH_SIGN}

@@ -49,6 +49,7 @@ from limen.events import (
     SessionEnded,
     SignIn,
     Swept,
+    WebhookChanged,
 )
 from limen.telemetry.redaction import one_line, redact_member
 
@@ -112,6 +113,7 @@ LINES: Final[Mapping[type[Event], tuple[int, str] | None]] = {
     KeysRetired: (logging.INFO, "signing keys retired"),
     ClientCreated: (logging.INFO, "client created"),
     ClientDeleted: (logging.INFO, "client deleted"),
+    WebhookChanged: (logging.INFO, "webhook changed"),
     Swept: (logging.DEBUG, "expired rows removed"),
     DatabaseFailed: (logging.ERROR, "database failed"),
 }
