@@ -45,7 +45,7 @@ async def test_it_takes_what_limen_posts_and_nothing_else(
     made = await webhooks.create("http://localhost:1/", ["account.changed"])
     page = receiver(made.secrets[0], monkeypatch)
     async with listening(page.app) as url, httpx2.AsyncClient(trust_env=False) as http:
-        await webhooks._set(made.id, url=f"{url}/limen")
+        await webhooks._change(made.id, "enabled", url=f"{url}/limen")
         await limen.features.webhook_letters.refresh()
         await limen.features.accounts.delete(ada.user_id)
         await limen.features.outbox.work("webhook")

@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 from hashlib import sha256
+from typing import get_args
 
 import pytest
 
+from limen.database.schema import audit, audit_pending
 from limen.errors import InvalidRequest
+from limen.events import Event, WebhookChange, WebhookChanged
 from limen.limen import Limen
 from limen.settings import Settings
 from limen.verify.webhooks import key_of
 from limen.webhooks import KIND_NAMES, LONGEST_URL
 from tests.clock import ManualClock
 from tests.running import running
-from tests.stored import everything
+from tests.stored import everything, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -125,7 +128,7 @@ async def test_one_sealed_under_a_secret_that_has_gone_can_be_given_another(
     limen: Limen, clock: ManualClock
 ) -> None:
     made = await limen.features.webhooks.create(URL, ["sign_in"])
-    await limen.features.webhooks._set(made.id, sealed=b"\0" * 64)
+    await limen.features.webhooks._change(made.id, "secret_rotated", sealed=b"\0" * 64)
     (lost,) = await limen.features.webhooks.all()
     assert lost.secrets == ()
 
@@ -133,3 +136,23 @@ async def test_one_sealed_under_a_secret_that_has_gone_can_be_given_another(
     clock.tick(1)
     (found,) = await limen.features.webhooks.all()
     assert found.secrets == (secret,)
+
+
+async def test_who_is_told_is_itself_recorded(limen: Limen, happened: list[Event]) -> None:
+    webhooks = limen.features.webhooks
+    made = await webhooks.create(URL, ["sign_in"])
+    await webhooks.rotate_secret(made.id)
+    await webhooks.disable(made.id)
+    await webhooks.enable(made.id)
+    await webhooks.delete(made.id)
+    await webhooks.delete(made.id)
+
+    changes: tuple[WebhookChange, ...] = get_args(WebhookChange)
+    assert [event for event in happened if isinstance(event, WebhookChanged)] == [
+        WebhookChanged(made.id, change)
+        for change in ("created", "secret_rotated", "disabled", "enabled", "deleted")
+    ]
+    assert len(changes) == 5
+    pending, bound = await rows(limen, audit_pending), await rows(limen, audit)
+    kept = [row.outcome for row in (*bound, *pending) if row.kind == "webhook.changed"]
+    assert sorted(kept) == sorted(changes)
