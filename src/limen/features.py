@@ -103,7 +103,7 @@ class Features:
         self.memory = kit.memory
         self.database = kit.database
         self.secret = kit.secret
-        self._keys_announced = False
+        self._keys_announced = self._keys_unread = False
         policies = Policies.of(kit.settings)
         limits = RateLimits(
             kit.database,
@@ -376,9 +376,18 @@ class Features:
         self._keys_announced |= self.log.began_anew
         self._keys_announced |= any(revocation.kind == "keys" for revocation in pulled)
         if self._keys_announced:  # once, so it is kept in mind until the keys were really read
-            if keys := await self.keys.load():  # without any, those that were known go on
-                self.memory.ring.replace(keys)
+            await self._take_over_keys()
             self._keys_announced = False
+
+    async def _take_over_keys(self) -> None:
+        try:
+            keys = await self.keys.load()
+        except DatabaseUnavailable:
+            self._keys_unread = True
+            raise
+        self._keys_unread = False
+        if keys:  # without any, those that were known go on
+            self.memory.ring.replace(keys)
 
     async def rotate_keys(self, *, emergency: bool = False) -> SigningKey:
         """Make a new signing key, and take it over here at once (`limen.keys`).
@@ -403,7 +412,7 @@ class Features:
         }
 
     def _keys_check(self) -> str:
-        if self._keys_announced:
+        if self._keys_unread:
             return "new ones could not be read"
         return "ok" if self.memory.ring.all else "no signing key"
 
