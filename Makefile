@@ -27,8 +27,9 @@ test: install ## Run the whole suite
 KILLS ?= 1000
 REPEAT ?= 10
 REFRESHES ?= 1000000
-soak: install ## Break everything for some ten minutes: KILLS=1000 REPEAT=10
-	$(BIN)/python -m tests.soak --kills $(KILLS) --repeat $(REPEAT) --refreshes $(REFRESHES)
+TIMING ?= 200
+soak: install ## Break everything for some ten minutes: KILLS=1000 REPEAT=10 TIMING=200
+	$(BIN)/python -m tests.soak --kills $(KILLS) --repeat $(REPEAT) --refreshes $(REFRESHES) --timing $(TIMING)
 
 bench: install ## Measure against the limits and the peers: some ten minutes on a quiet machine
 	$(BIN)/python -m benchmarks

@@ -5,16 +5,19 @@ the same call for an address that nobody has. A round makes each call once, in r
 whatever else the machine does hits all of them alike; each account is used once, so that none is
 warmer than another. What a call leaves to be done afterwards is done before the next one.
 
-    gap    the median of the class less that of nobody's address, in milliseconds
-    t      Welch's: how many standard errors lie between the two means
+    gap     the median of the class less that of nobody's address, in milliseconds
+    t       Welch's: how many standard errors lie between the two means
+    sees    the gap that so many samples, as noisy as these, would have shown for sure
 
-A class stands out if both are beyond the limits below. Limits on guesses allow an attacker 480
-samples a day of an account. Hashes of some 30 ms vary by some 3 ms, so in a day he could see a gap
-of about 0.8 ms, if he sat on the machine itself.
+A class stands out if both gap and t are beyond the limits below. Limits on guesses allow an
+attacker 480 samples a day of an account. Hashes of some 30 ms vary by some 3 ms, so in a day he
+could see a gap of about 0.8 ms, if he sat on the machine itself. Where `sees` is much more than
+that, the machine was too busy for the table to say anything.
 """
 
 import argparse
 import asyncio
+import logging
 import random
 import secrets
 import statistics
@@ -115,16 +118,21 @@ class Row(NamedTuple):
     median: float
     gap: float
     t: float
+    sees: float
 
     @property
     def held(self) -> bool:
         return abs(self.gap) <= GAP or abs(self.t) <= T
 
 
+def standard_error(*samples: Sequence[float]) -> float:
+    """Return how far the difference of two means is off, as a rule."""
+    return sqrt(sum(statistics.variance(sample) / len(sample) for sample in samples))
+
+
 def welch(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Return Welch's t of two samples."""
-    errors = [statistics.variance(sample) / len(sample) for sample in (ours, theirs)]
-    return (statistics.fmean(ours) - statistics.fmean(theirs)) / sqrt(sum(errors))
+    return (statistics.fmean(ours) - statistics.fmean(theirs)) / standard_error(ours, theirs)
 
 
 def compared(times: Mapping[tuple[str, str], Sequence[float]]) -> Iterator[Row]:
@@ -133,16 +141,19 @@ def compared(times: Mapping[tuple[str, str], Sequence[float]]) -> Iterator[Row]:
             nobodys = times[call, NOBODY]
             median = statistics.median(sample)
             gap = median - statistics.median(nobodys)
-            yield Row(call, of, len(sample), median, gap, welch(sample, nobodys))
+            t, sees = welch(sample, nobodys), T * standard_error(sample, nobodys)
+            yield Row(call, of, len(sample), median, gap, t, sees)
 
 
 def lines(rows: Iterable[Row]) -> Iterator[str]:
     """Yield the table in Markdown; times are in milliseconds."""
-    yield "| call | account | samples | median | gap | t | |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: | --- |"
+    yield "| call | account | samples | median | gap | t | sees | |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"
     for row in rows:
         verdict = "" if row.held else "**stands out**"
-        figures = f"{row.samples} | {row.median:.2f} | {row.gap:+.2f} | {row.t:+.1f}"
+        figures = (
+            f"{row.samples} | {row.median:.2f} | {row.gap:+.2f} | {row.t:+.1f} | {row.sees:.2f}"
+        )
         yield f"| {row.call} | {row.of} | {figures} | {verdict} |"
 
 
@@ -254,6 +265,7 @@ def databases(directory: Path) -> Iterator[Mapping[str, str]]:
 def table(rounds: int) -> bool:
     """Print a table for each database; return whether no class stood out."""
     held = True
+    logging.getLogger("limen").addHandler(logging.NullHandler())
     with tempfile.TemporaryDirectory() as directory, databases(Path(directory)) as urls:
         for name, url in urls.items():
             rows = asyncio.run(measured(url, Path(directory) / name, rounds))
