@@ -7,7 +7,7 @@ import unicodedata
 import email_validator
 import pytest
 
-from limen.emails import canonical, lookup_key, parse
+from limen.emails import Emails, canonical, lookup_key, parse
 from limen.errors import InvalidRequest
 
 SAME = {
@@ -90,6 +90,8 @@ REFUSED = {
     "a megabyte of at signs": "@" * 1_000_000,
 }
 
+SPECIAL = {"special-use domain", "mDNS", "dotless domain"}
+
 
 @pytest.mark.parametrize(("spelling", "key"), SAME.values(), ids=SAME)
 def test_the_spellings_of_one_mailbox_have_one_key(spelling: str, key: str) -> None:
@@ -161,6 +163,21 @@ def test_special_domains_are_admitted_where_the_operator_says_so(address: str, k
 def test_special_domains_are_still_checked(address: str) -> None:
     with pytest.raises(InvalidRequest):
         canonical(address, allow_special=True)
+
+
+def test_special_domains_are_good_everywhere_or_nowhere() -> None:
+    everywhere, nowhere = Emails(allow_special=True), Emails()
+
+    assert everywhere.parse("Ada@localhost").key == everywhere.lookup_key(" ADA@LOCALHOST ")
+    assert "@" not in nowhere.lookup_key("ada@localhost")
+    with pytest.raises(InvalidRequest):
+        nowhere.parse("ada@localhost")
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED.keys() - SPECIAL))
+def test_what_is_no_address_is_none_in_an_intranet_either(name: str) -> None:
+    with pytest.raises(InvalidRequest):
+        Emails(allow_special=True).parse(REFUSED[name])
 
 
 def test_an_address_is_not_in_the_repr() -> None:

@@ -139,7 +139,10 @@ def _checked_domain(local: str, domain: str, *, allow_special: bool) -> tuple[st
         )
     except ValueError:  # its text repeats the address, so it must not be chained
         raise _refused("This is not an e-mail address: write it like name@example.com.") from None
-    return checked.ascii_domain.removesuffix(cover), checked.domain.removesuffix(cover)
+    ascii_domain = checked.ascii_domain.removesuffix(cover)
+    if ascii_domain.rpartition(".")[2].isdigit():  # 127.0.0.1, which the cover has hidden
+        raise _refused("This is not an e-mail address: write it like name@example.com.")
+    return ascii_domain, checked.domain.removesuffix(cover)
 
 
 def _folded(local: str) -> str:

@@ -13,8 +13,10 @@ from limen.events import Event
 from limen.limen import Limen
 from limen.settings import Limit, Settings
 from tests.crowds import full, hashes
+from tests.mailbox import answered, written
 from tests.people import AUTH, PASSWORD, attempt, calling_from
 from tests.stored import rows
+from tests.strangers import with_mail
 from tests.structured_fields import Member, parse
 
 pytestmark = pytest.mark.anyio
@@ -234,3 +236,114 @@ class TestClosed:
         assert [one.status_code for one in answers] == [403, 403]
         assert answers[0].content == answers[1].content
         assert len(await rows(limen, accounts)) == 1
+
+
+class TestByInvitation:
+    @pytest.fixture
+    def settings(self, tmp_path: Path, database_url: str) -> Settings:
+        return Settings(
+            data_dir=tmp_path / "data",
+            database_url=database_url,
+            signing_algorithm="ES256",
+            registration="invite",
+        )
+
+    async def test_without_an_invitation_nobody_registers(
+        self, limen: Limen, http: httpx2.AsyncClient
+    ) -> None:
+        await limen.features.invitations.invite("ada@example.com")
+        answers = [await register(http, email) for email in ("ada@example.com", "new@example.com")]
+
+        assert [one.status_code for one in answers] == [403, 403]
+        assert answers[0].json()["code"] == "invitation_required"
+        assert answers[0].content == answers[1].content
+
+    @pytest.mark.parametrize("form", ["token", "digits"])
+    async def test_whoever_was_invited_does_and_has_what_he_was_given(
+        self, limen: Limen, http: httpx2.AsyncClient, form: str
+    ) -> None:
+        invited = await limen.features.invitations.invite("ada@example.com", scope="billing")
+        code = invited.code.token if form == "token" else invited.code.digits
+        body = {"email": "Ada@Example.com", "password": PASSWORD, "invitation": code}
+        answer = await http.post(REGISTER, json=body)
+
+        assert answer.status_code == 201
+        account = {"user_id": invited.account.user_id, "email": "ada@example.com"}
+        assert answer.json() == account
+        signed_in = await attempt(http, "ada@example.com")
+        bearer = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
+        me = (await http.get(f"{AUTH}/me", headers=bearer)).json()
+        assert (me["scope"], me["email_verified"]) == ("billing", True)
+        again = await http.post(REGISTER, json=body)
+        assert (again.status_code, again.json()["code"]) == (400, "invalid_code")
+
+    async def test_a_wrong_one_is_refused_alike_for_every_address(
+        self, limen: Limen, http: httpx2.AsyncClient
+    ) -> None:
+        """Nobody learns who was invited, or who has an account."""
+        await limen.features.accounts.create("taken@example.com", PASSWORD)
+        invited = await limen.features.invitations.invite("invited@example.com")
+        answers = []
+        for name in ("taken", "invited", "free"):
+            for code in ("x" * 22, "999999" if invited.code.digits != "999999" else "000000"):
+                body = {"email": f"{name}@example.com", "password": PASSWORD, "invitation": code}
+                answers.append(await http.post(REGISTER, json=body))
+
+        assert {(one.status_code, one.content) for one in answers} == {(400, answers[0].content)}
+        assert answers[0].json()["code"] == "invalid_code"
+
+
+class TestByMail:
+    @pytest.fixture
+    def settings(self, tmp_path: Path, database_url: str) -> Settings:
+        return with_mail(tmp_path, database_url)
+
+    async def test_every_address_is_answered_alike_and_can_sign_in_a_moment_later(
+        self, limen: Limen, http: httpx2.AsyncClient
+    ) -> None:
+        answers = [await register(http, "ada@example.com") for _ in range(2)]
+
+        assert [one.status_code for one in answers] == [202, 202]
+        assert answers[0].json()["status"] == "accepted"
+        assert answers[0].content == answers[1].content
+        await answered(limen)
+        assert (await attempt(http, "ada@example.com")).status_code == 200
+        assert len(await rows(limen, accounts)) == 1
+
+    @pytest.mark.parametrize(("email", "password", "code"), REFUSED.values(), ids=REFUSED)
+    async def test_what_is_not_acceptable_is_told_at_once(
+        self, limen: Limen, http: httpx2.AsyncClient, email: str, password: str, code: str
+    ) -> None:
+        response = await register(http, email, password)
+
+        assert (response.status_code, response.json()["code"]) == (422, code)
+        assert await written(limen, "request") == []
+
+    async def test_the_limit_of_a_mailbox_is_told(self, http: httpx2.AsyncClient) -> None:
+        for _ in range(5):
+            assert (await register(http)).status_code == 202
+        refused = await register(http, "ADA@example.com")
+
+        assert refused.json()["violated-policies"] == ["mail"]
+        wait = int(refused.headers["retry-after"])
+        assert parse(refused.headers["ratelimit"]) == [Member("mail", {"r": 0, "t": wait})]
+        assert parse(refused.headers["ratelimit-policy"]) == [Member("mail", {"q": 5, "w": 3600})]
+
+    async def test_a_full_hashing_room_is_503_and_writes_nothing_down(
+        self, limen: Limen, http: httpx2.AsyncClient
+    ) -> None:
+        async with full(limen.features.room):
+            response = await register(http)
+
+        assert (response.status_code, response.json()["code"]) == (503, "busy")
+        assert await written(limen, "request") == []
+
+    async def test_an_invitation_is_accepted_at_once(
+        self, limen: Limen, http: httpx2.AsyncClient
+    ) -> None:
+        """It proves the mailbox, so there is nothing to hide from its owner."""
+        invited = await limen.features.invitations.invite("ada@example.com")
+        body = {"email": "ada@example.com", "password": PASSWORD}
+        answer = await http.post(REGISTER, json={**body, "invitation": invited.code.token})
+
+        assert answer.status_code == 201
