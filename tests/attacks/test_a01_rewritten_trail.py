@@ -36,7 +36,8 @@ async def burgled(limen: Limen, ada: Person, caplog: pytest.LogCaptureFixture) -
 
 def noted(caplog: pytest.LogCaptureFixture) -> Link:
     """Return the anchor that stands in the log."""
-    (anchor,) = [vars(record)["anchor"] for record in caplog.records if "anchor" in vars(record)]
+    told = map(vars, caplog.get_records("setup"))
+    (anchor,) = [record["anchor"] for record in told if "anchor" in record]
     return Link.noted(anchor)
 
 
