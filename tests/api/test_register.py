@@ -84,7 +84,14 @@ async def test_a_hundred_simultaneous_registrations_of_one_address_make_one_acco
         for _ in range(60)
     ] + ["ａｄａ.lovelace@example.com", " ada.lovelace@example.com "] * 20
 
-    responses = await asyncio.gather(*(register(wire, spelling) for spelling in spellings))
+    async def until_decided(spelling: str) -> httpx2.Response:
+        """Register as a client does that is told to come again (503)."""
+        while True:
+            response = await register(wire, spelling)
+            if response.status_code != 503:
+                return response
+
+    responses = await asyncio.gather(*map(until_decided, spellings))
 
     statuses = [response.status_code for response in responses]
     print(f"registrations: {statuses.count(201)} made, {statuses.count(409)} refused")
