@@ -31,6 +31,7 @@ async def slots_taken(limen: Limen) -> dict[str, int]:
 
 async def row_counts(limen: Limen) -> dict[str, int]:
     """Return how many rows each table has; entries of the trail count once, bound or pending."""
+    await limen.features.audit.seal()  # or what is bound meanwhile were counted twice
     counts = {table.name: len(await rows(limen, table)) for table in metadata.sorted_tables}
     counts["audit"] += counts.pop("audit_pending")
     return counts

@@ -107,7 +107,7 @@ async def test_each_event_of_a_life_is_in_the_trail_once(limen: Limen, clock: Ma
         entry.sid for entry in entries if entry.kind == "session.ended"
     }
     assert json.loads(entries[6].detail) == {"generation": 2, "presented": 0}
-    assert json.loads(entries[1].personal or "")["agent"] == BROWSER
+    assert json.loads(entries[1].personal or "")["device"] == "Firefox on Linux"
 
 
 async def test_what_happens_to_the_installation_is_in_the_trail(limen: Limen) -> None:

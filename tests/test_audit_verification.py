@@ -274,6 +274,23 @@ async def test_a_new_secret_says_so_first_and_vouches_for_what_the_old_one_made(
         assert (report.broken, report.entries, report.unattested) == (None, 11, gone)
 
 
+async def test_a_start_with_both_secrets_is_enough_to_drop_the_old_one(
+    limen: Limen, clock: ManualClock
+) -> None:
+    """Though nothing happens while they are both there."""
+    await limen.features.audit.seal()
+    await put(limen, [], BEGINNING)
+    await trail_of(limen, clock, NEW).take_over()
+    await signed_in(limen, trail_of(limen, clock, OLD))
+    for _ in range(2):
+        await trail_of(limen, clock, NEW, OLD).take_over()
+    assert [entry.kind for entry in await stored(limen)][3:] == [SECRET_CHANGED]
+
+    await signed_in(limen, trail_of(limen, clock, NEW))
+    report = await trail_of(limen, clock, NEW).verify()
+    assert (report.broken, report.entries, report.unattested) == (None, 7, 3)
+
+
 async def test_what_was_made_under_a_secret_that_has_gone_cannot_be_changed(
     rotated: Limen, clock: ManualClock
 ) -> None:

@@ -93,7 +93,23 @@ class AuditTrail:
         """Put down what belongs in the trail, in the transaction in which it happens."""
         now = self._clock()
         if recorded := [self._pending(event, now) for event in events if type(event) in KINDS]:
-            await connection.execute(insert(audit_pending).values(recorded))
+            await connection.execute(insert(audit_pending), recorded)
+
+    async def take_over(self) -> None:
+        """Vouch for the end of the chain at a start, if another secret has made it.
+
+        Both secrets are at hand then, and perhaps never again.
+
+        Raises:
+            DatabaseUnavailable: It cannot be read or written.
+        """
+        head = await self.head()
+        if head == BEGINNING or self._attestation.age(head.digest, head.mac) == 0:
+            return
+        async with self._database.write() as connection:
+            end = await self._end(connection)
+            if end.says:
+                await self._append(connection, end.says, end.link)
 
     async def seal(self) -> int:
         """Bind what is pending into the chain; return how many entries.

@@ -1,4 +1,4 @@
-"""The personal part of an audit entry: from which address it was done, and what the client said.
+"""The personal part of an audit entry: from which address it was done, and with what device.
 
 It must be erasable without breaking the chain. So the chain holds only a commitment to it, the
 digest of a text that has a random salt in it; erasing the text takes everything away that the
@@ -19,10 +19,10 @@ from sqlalchemy import ColumnElement, and_, func, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen.audit_chain import as_json
+from limen.clients import device_name
 from limen.database.schema import audit
 from limen.origin import Origin
 
-LONGEST_AGENT = 256
 ERASED: Final = ("account.changed", "erased")  # kind and outcome of what says that it was erased
 
 _ACCOUNT: Final = "account:"
@@ -38,7 +38,7 @@ def actor(where: Origin) -> str:
 
 def personal_part(where: Origin) -> str:
     """Return the text of a personal part."""
-    known = {"address": where.address, "agent": (where.agent or "")[:LONGEST_AGENT] or None}
+    known = {"address": where.address, "device": device_name(where.agent)}
     told = {name: value for name, value in known.items() if value is not None}
     return as_json({**told, "salt": secrets.token_urlsafe(16)})
 

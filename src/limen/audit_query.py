@@ -1,7 +1,7 @@
 """Asking the audit trail: which entries, in which order, how many at a time.
 
 Pages follow each other by number: `after_seq` is the last one of the page before, whichever way
-the pages go. Personal parts (addresses, what clients call themselves) are read only where somebody
+the pages go. Personal parts (addresses, devices) are read only where somebody
 asks for them.
 
 Entries are numbered as they are bound, which is the order of time, but for moments: transactions

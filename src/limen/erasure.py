@@ -1,7 +1,7 @@
 """Erasure: forgetting where a person was, when he asks for it or has been gone for long enough.
 
 What limen keeps of a person beside the account itself are the addresses that his requests came
-from, what his clients call themselves, and the letters to his mailbox. Erasing removes these: from
+from, which devices they came with, and the letters to his mailbox. Erasing removes these: from
 the audit trail (`limen.audit_personal`), from his sessions, from the outbox. What remains in the
 trail is that somebody of this user_id did this and that; the chain is whole, and an event says what
 was erased. The event comes first, so whoever is cut off leaves no gap that nothing explains.

@@ -16,7 +16,6 @@ from sqlalchemy import Row, select
 from limen.audit import AuditTrail
 from limen.audit_chain import Entry
 from limen.audit_query import AuditQuery
-from limen.clients import device_name
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import sessions
@@ -203,8 +202,7 @@ class Explanations:
 
 def _deed(entry: Entry) -> Deed:
     personal = json.loads(entry.personal or "{}")
-    device = device_name(personal.get("agent"))
-    return Deed(entry.at, entry.actor, personal.get("address"), device)
+    return Deed(entry.at, entry.actor, personal.get("address"), personal.get("device"))
 
 
 def _whence(deed: Deed) -> str:

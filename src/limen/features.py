@@ -368,6 +368,7 @@ class Features:
         if to_serve:
             self.mail_delivery.check()
             await self.webhooks.seal_anew()
+            await self.audit.take_over()
         await self.webhook_letters.refresh()
 
     async def follow(self) -> None:

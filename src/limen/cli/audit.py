@@ -27,7 +27,7 @@ _after = click.option(
     "--after", "after_seq", type=click.IntRange(0), metavar="SEQ", help="Go on behind this entry."
 )
 _personal = click.option(
-    "--personal", is_flag=True, help="With addresses, and what clients call themselves."
+    "--personal", is_flag=True, help="With the addresses and devices that it was done from."
 )
 
 
@@ -174,7 +174,7 @@ async def user_id_of(features: "Features", user: str) -> str:
 
 def _headings(*, personal: bool) -> list[str]:
     known = ["SEQ", "TIME", "KIND", "OUTCOME", "ACTOR", "USER_ID", "SESSION"]
-    return [*known, *(("ADDRESS", "CLIENT") if personal else ()), "DETAIL"]
+    return [*known, *(("ADDRESS", "DEVICE") if personal else ()), "DETAIL"]
 
 
 def _row(entry: "Entry", *, personal: bool) -> list[str]:
@@ -182,7 +182,7 @@ def _row(entry: "Entry", *, personal: bool) -> list[str]:
     detail = " ".join(f"{name}={value}" for name, value in json.loads(entry.detail).items())
     known = [str(entry.seq), moment(entry.at) or "", entry.kind, entry.outcome, entry.actor]
     about = [entry.user_id or "-", entry.sid or "-"]
-    where = [told.get("address", "-"), told.get("agent", "-")] if personal else []
+    where = [told.get("address", "-"), told.get("device", "-")] if personal else []
     return [*known, *about, *where, detail]
 
 
