@@ -13,6 +13,8 @@ import httpx2
 import pytest
 
 from limen import app as standalone
+from limen.database import postgresql as postgresql_module
+from limen.database import sqlite
 from limen.events import Event
 from limen.limen import Limen
 from limen.settings import Argon2Cost, Settings
@@ -41,6 +43,13 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a crowd wait for its turn at the database: a slow machine would answer some with 503."""
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 30.0)
+    monkeypatch.setattr(postgresql_module, "POOL_SECONDS", 30.0)
 
 
 @pytest.fixture

@@ -34,11 +34,13 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Label,
     Row,
     and_,
     bindparam,
     case,
     func,
+    literal_column,
     not_,
     null,
     or_,
@@ -46,7 +48,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
-from sqlalchemy.types import BigInteger, String
+from sqlalchemy.types import BigInteger, SmallInteger, String
 
 from limen.clock import SECOND, Clock
 from limen.custom_claims import CustomClaims, Made
@@ -100,31 +102,34 @@ _FORWARDS, _ROTATES = _ROW.gen < _K, and_(_ROW.gen == _K, _LONG_AGO)
 _COALESCES = and_(_ROW.gen == _K, _JUST_NOW)
 _RESTARTS = and_(_SAME_KEY, _ROW.confirmed == 0)  # its window; a grace only runs out
 
+_DECIDED = {one: literal_column(str(one.value), SmallInteger) for one in Outcome}  # not sent along
 _OUTCOME = case(
-    (_FORWARDS, Outcome.FAST_FORWARD.value),
-    (_COALESCES, Outcome.COALESCE.value),
-    (_ROTATES, Outcome.ROTATE.value),
-    (and_(_SAME_KEY, or_(_ROW.confirmed == 0, _JUST_NOW)), Outcome.SAME_SUCCESSOR.value),
-    (and_(_BOTH_BARE, _JUST_NOW), Outcome.SAME_SUCCESSOR.value),
-    (and_(_PREDECESSOR, _KEY.is_not(None), _JUST_NOW), Outcome.SUPERSEDED.value),
-    else_=Outcome.REPLAY.value,
+    (_FORWARDS, _DECIDED[Outcome.FAST_FORWARD]),
+    (_COALESCES, _DECIDED[Outcome.COALESCE]),
+    (_ROTATES, _DECIDED[Outcome.ROTATE]),
+    (and_(_SAME_KEY, or_(_ROW.confirmed == 0, _JUST_NOW)), _DECIDED[Outcome.SAME_SUCCESSOR]),
+    (and_(_BOTH_BARE, _JUST_NOW), _DECIDED[Outcome.SAME_SUCCESSOR]),
+    (and_(_PREDECESSOR, _KEY.is_not(None), _JUST_NOW), _DECIDED[Outcome.SUPERSEDED]),
+    else_=_DECIDED[Outcome.REPLAY],
 )
-_REPLAYS: ColumnElement[bool] = _OUTCOME == Outcome.REPLAY.value  # noqa: SIM300  no constant
+_REPLAYS = _OUTCOME == _DECIDED[Outcome.REPLAY]
 
 
-# What the access token says of the account. In what an UPDATE returns, SQLAlchemy names columns
-# without their tables for SQLite, so the account's user_id has another name here: "user_id =
-# user_id" would be true of every account, and the token would say what the first one may do.
-_HELD = ("scope", "roles", "verified_at")
-_HOLDER = (
-    select(accounts.c.user_id.label("holder"), *(accounts.c[name] for name in _HELD)).subquery().c
-)
+def _of_account(name: str) -> Label[Any]:
+    """Return what the access token says of the account, as a column of what is returned.
+
+    In what an UPDATE returns, SQLAlchemy names columns without their tables for SQLite, so the
+    account's user_id has another name here: "user_id = user_id" would be true of every account,
+    and the token would say what the first one may do.
+    """
+    named = select(accounts.c.user_id.label("holder"), accounts.c[name]).subquery().c
+    return select(named[name]).where(named.holder == _ROW.user_id).scalar_subquery().label(name)
 
 
 def _statement(
     *conditions: ColumnElement[bool], **more: ColumnElement[Any]
 ) -> ReturningUpdate[Any]:
-    account, holder = accounts.c.user_id == _ROW.user_id, _HOLDER.holder == _ROW.user_id
+    account = accounts.c.user_id == _ROW.user_id
     return (
         update(sessions)
         .where(
@@ -151,7 +156,9 @@ def _statement(
             _ROW.gen,
             _ROW.rotated_at,
             _ROW.abs_exp,
-            *(select(_HOLDER[name]).where(holder).scalar_subquery().label(name) for name in _HELD),
+            _of_account("scope"),
+            _of_account("roles"),
+            _of_account("verified_at"),
         )
     )
 

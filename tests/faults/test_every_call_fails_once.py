@@ -166,8 +166,9 @@ async def test_a_sign_in_gives_tokens_only_of_a_committed_session(
 
 async def test_a_wrong_password_is_always_counted_and_never_right(victims: Victims) -> None:
     async for struck in victims.of(lambda person: guess(person.http, person.email), 401):
-        assert struck.slots == 2 or (struck.slots == 0 and struck.answer.status_code == 503)
-        assert struck.hashes == (1 if struck.answer.status_code == 401 else 0)
+        is_heard = struck.answer.status_code == 401
+        assert struck.slots == 2 or (struck.slots == 0 and not is_heard)
+        assert (1 if is_heard else 0) <= struck.hashes <= struck.slots // 2
 
         assert (await struck.person.sign_in()).status_code == 200
 

@@ -63,7 +63,11 @@ async def test_a_verifier_of_an_address_follows_it_from_the_first_token_on(
     until(lambda: verdict(verifier, issuer.token()) == "401 ended")
 
 
-async def test_of_a_crowd_at_the_start_everybody_is_served(issuer: Elsewhere) -> None:
+async def test_of_a_crowd_at_the_start_everybody_is_served(
+    issuer: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_keys, "PATIENCE_SECONDS", 30.0)  # the crowd may need the machine
+
     def slowly(handler: Any) -> None:
         time.sleep(0.3)
         answering(issuer.jwks() if handler.path == JWKS else issuer.page(0, 0))(handler)
