@@ -15,6 +15,7 @@ import pytest
 from limen import app as standalone
 from limen.database import postgresql as postgresql_module
 from limen.database import sqlite
+from limen.database.migrate import migrate
 from limen.events import Event
 from limen.limen import Limen
 from limen.settings import Argon2Cost, Settings
@@ -75,10 +76,22 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/data/limen.db"
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with empty tables, to copy: migrating takes longer than a test."""
+    path = tmp_path_factory.mktemp("migrated") / "limen.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, sqlite_url: str) -> Iterator[str]:
+def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_url: str, migrated_file: Path
+) -> Iterator[str]:
     """An empty database for this test alone, of either kind, or of one: `@on_sqlite`."""
     if request.param == "sqlite":
+        (tmp_path / "data").mkdir(0o700)
+        shutil.copy(migrated_file, tmp_path / "data" / "limen.db")
         yield sqlite_url
     else:
         databases: Databases = request.getfixturevalue("postgresql")
@@ -132,7 +145,9 @@ async def wire(limen: Limen) -> AsyncIterator[httpx2.AsyncClient]:
     limits = httpx2.Limits(max_connections=200)
     async with (
         listening(standalone.build(limen)) as url,
-        httpx2.AsyncClient(base_url=url, limits=limits, timeout=30, trust_env=False) as client,
+        httpx2.AsyncClient(
+            base_url=url, limits=limits, timeout=30, trust_env=False, verify=False
+        ) as client,
     ):
         yield client
 

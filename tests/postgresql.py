@@ -210,10 +210,10 @@ class Databases:
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            for table in metadata.tables:
-                connection.execute(f"DELETE FROM {table}".encode())  # noqa: S608  a name of ours
-            connection.execute("INSERT INTO revocation_counter (id, seq) VALUES (1, 0)")
+            emptying = [f"DELETE FROM {table}" for table in metadata.tables]  # noqa: S608  our names
+            connection.execute("; ".join(emptying).encode())
             connection.execute(
+                "INSERT INTO revocation_counter (id, seq) VALUES (1, 0);"
                 "INSERT INTO audit_head (id, seq, digest, mac) VALUES (1, 0, '', '')"
             )
             connection.execute("UPDATE alembic_version SET version_num = %s", (needed_revision(),))

@@ -26,10 +26,10 @@ def build(limen: Limen) -> ASGIApp:
         openapi_url="/openapi.json" if docs else None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=limen.lifespan,
     )
-    app.include_router(limen.router)
-    app.include_router(limen.admin_router)
-    app.include_router(limen.operations_router)
+    for router in (limen.router, limen.admin_router, limen.operations_router):
+        app.router.routes.extend(router.routes)
     if docs:
         app.add_api_route("/", _to_docs, name="start", include_in_schema=False)
     app.add_exception_handler(HTTPException, _answer)

@@ -13,8 +13,9 @@
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import cached_property
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from limen import api
 from limen.api.wiring import Wiring
@@ -68,11 +69,22 @@ class Limen:
         self.current_user = CurrentUser(self.verifier)
         self.roles = self.current_user.roles
         self._wiring = Wiring(self.settings, self._memory, self.current_user, lambda: self.features)
-        self.router = api.routes(self._wiring, self.lifespan)
-        self.admin_router = api.admin_routes(self._wiring)
-        self.operations_router = api.operations_routes(
-            self._wiring, self.metrics if self.settings.metrics else None
-        )
+
+    @cached_property
+    def router(self) -> APIRouter:
+        """The login's routes; the application that includes them starts and stops limen."""
+        return api.routes(self._wiring, self.lifespan)
+
+    @cached_property
+    def admin_router(self) -> APIRouter:
+        """The routes of the administration."""
+        return api.admin_routes(self._wiring)
+
+    @cached_property
+    def operations_router(self) -> APIRouter:
+        """The routes for whoever runs the service."""
+        metrics = self.metrics if self.settings.metrics else None
+        return api.operations_routes(self._wiring, metrics)
 
     @property
     def features(self) -> Features:

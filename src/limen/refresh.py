@@ -112,7 +112,7 @@ _OUTCOME = case(
     (and_(_PREDECESSOR, _KEY.is_not(None), _JUST_NOW), _DECIDED[Outcome.SUPERSEDED]),
     else_=_DECIDED[Outcome.REPLAY],
 )
-_REPLAYS = _OUTCOME == _DECIDED[Outcome.REPLAY]
+_REPLAYS = _OUTCOME == _DECIDED[Outcome.REPLAY]  # noqa: SIM300  no constant
 
 
 def _of_account(name: str) -> Label[Any]:

@@ -96,8 +96,8 @@ def routes(limen: Wiring, lifespan: Lifespan[Any]) -> APIRouter:
     if limen.keeps_mail:
         inbox.add_to(well_known, limen)
     router = APIRouter(lifespan=lifespan)
-    router.include_router(auth)
-    router.include_router(well_known)
+    # As they are: FastAPI would make each route anew for every router that includes it.
+    router.routes.extend([*auth.routes, *well_known.routes])
     return router
 
 
