@@ -31,6 +31,8 @@ ACCEPTED = [
     "http://localhost:9000/",
     "http://127.0.0.1:9000/",
     "http://[::1]:9000/",
+    "http://[::ffff:127.0.0.1]:9000/",
+    "http://crm.localhost:9000/",
 ]
 REFUSED = [
     "",
@@ -55,7 +57,9 @@ REFUSED = [
     "http://169.254.169.254/latest/meta-data/",
     "http://[fe80::1]/limen",
     "http://0.0.0.0/limen",
+    "http://[::ffff:10.0.0.8]/limen",
     "http://localhost.example.com/limen",
+    "http://crmlocalhost/limen",
     "http://127.0.0.1.example.com/limen",
     "file:///etc/passwd",
 ]
