@@ -29,6 +29,7 @@ from limen.database.schema import accounts, metadata
 from limen.database.sqlite import BUSY_SECONDS, SQLite, _Connection
 from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.events import DatabaseFailed, Event, Events
+from tests.crowds import until
 from tests.refusals import rows_in_file
 
 pytestmark = pytest.mark.anyio
@@ -358,6 +359,30 @@ async def test_closing_leaves_no_thread(path: Path) -> None:
 
     for thread in set(threading.enumerate()) - before:
         thread.join(5)  # it has said that it ends
+    assert set(threading.enumerate()) == before
+
+
+async def test_closing_waits_for_a_connection_whose_task_was_cancelled(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread would speak to an event loop that has gone."""
+    before, opening = set(threading.enumerate()), threading.Event()
+    database = SQLite(path, Events())
+    at_once = database._open
+
+    def slowly() -> sqlite3.Connection:
+        opening.set()
+        time.sleep(0.3)
+        return at_once()
+
+    monkeypatch.setattr(database, "_open", slowly)
+    reading = asyncio.create_task(count(database))
+    await until(opening.is_set)
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert set(threading.enumerate()) > before
+    await database.close()
+
     assert set(threading.enumerate()) == before
 
 

@@ -9,6 +9,7 @@ from limen.database.schema import accounts, sessions
 from limen.errors import DatabaseUnavailable
 from limen.introspection import ActiveAccessToken, ActiveRefreshToken
 from limen.limen import Limen
+from limen.verify.claims import OWN, Claims
 from limen.verify.errors import RevocationsStale
 from tests.clock import ManualClock
 from tests.people import Person
@@ -71,6 +72,20 @@ async def test_a_token_is_active_exactly_if_it_would_be_taken(
     assert isinstance(refresh, ActiveRefreshToken) == ("refresh" in active)
     assert (access is None) == ((await ada.me()).status_code == 401)
     assert (refresh is None) == ((await ada.refresh()).status_code == 401)
+
+
+async def test_who_asks_knows_all_that_who_verifies_knows(limen: Limen, ada: Person) -> None:
+    await limen.features.accounts.set_access(ada.user_id, scope="orders", roles="editor author")
+    await ada.refresh()
+    token = ada.tokens["access_token"]
+    found = await limen.features.introspection.look(token)
+    assert isinstance(found, ActiveAccessToken)
+    members = found.members()
+
+    assert OWN - members.keys() == {"user_id"}  # which is `sub`
+    members["user_id"] = members["sub"]
+    del members["token_type"]  # of RFC 7662 alone
+    assert Claims.from_payload(members) == await limen.verifier.verify(token)
 
 
 async def test_the_absolute_end_of_a_session_ends_its_refresh_token(

@@ -34,16 +34,19 @@ class ActiveAccessToken:
     claims: Claims
 
     def members(self) -> dict[str, Any]:
-        """Return what it says, by the names of RFC 7662; without scopes there is no `scope`.
+        """Return what it says, by the names of RFC 7662 and, where it has none, the token's own.
 
-        The application's own claims are among them, and take the place of none of limen's.
+        Without scopes there is no `scope`, and without roles, as in the token, no `roles`. The
+        application's own claims are among them, and take the place of none of limen's.
         """
         claims = self.claims
         only, *others = claims.audience
         scope = {"scope": " ".join(sorted(claims.scopes))} if claims.scopes else {}
+        roles = {"roles": sorted(claims.roles)} if claims.roles else {}
         return {
             **claims.extra,
             **scope,
+            **roles,
             "token_type": "Bearer",
             "type": "access",
             "exp": claims.expires_at,
@@ -55,6 +58,7 @@ class ActiveAccessToken:
             "jti": claims.jti,
             "sid": claims.sid,
             "cv": claims.cv,
+            "email_verified": claims.email_verified,
         }
 
 

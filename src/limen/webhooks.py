@@ -19,7 +19,6 @@ import secrets
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -32,6 +31,7 @@ from limen.database.engine import Database
 from limen.database.schema import webhooks
 from limen.errors import InvalidRequest
 from limen.events import WebhookChange, WebhookChanged
+from limen.loopback import is_loopback
 from limen.revocation import RevocationLog
 from limen.sealing import Seal
 from limen.verify.webhooks import PREFIX
@@ -215,12 +215,5 @@ def _check_url(url: str) -> None:
             f"The URL has {LONGEST_URL} characters at most, no credentials and no fragment.",
             field="url",
         )
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise InvalidRequest("Plain http is for localhost alone: use https.", field="url")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -47,6 +47,9 @@ async def test_an_active_access_token_is_told_as_it_speaks(
 ) -> None:
     """Section 2.2: the members are those of the token itself, and no other."""
     grace = await somebody(limen, http, "grace@example.com", scope="orders:write billing")
+    await limen.features.accounts.change(grace.user_id, "email_verified", verified_at=1)
+    await limen.features.accounts.set_access(grace.user_id, roles="author editor")
+    await grace.refresh()
     token = grace.tokens["access_token"]
     said = claims(token)
     answer = await orders.introspect(token)
@@ -55,6 +58,8 @@ async def test_an_active_access_token_is_told_as_it_speaks(
     assert answer.json() == {
         "active": True,
         "scope": "billing orders:write",
+        "roles": ["author", "editor"],
+        "email_verified": True,
         "token_type": "Bearer",
         **{name: said[name] for name in names},
     }
@@ -75,8 +80,13 @@ async def test_an_active_refresh_token_is_told_without_what_would_open_a_route(
     assert said["fid"] not in str(answer)
 
 
-async def test_no_scope_is_no_member(ada: Person, orders: Service) -> None:
-    assert "scope" not in (await orders.introspect(ada.tokens["access_token"])).json()
+async def test_no_scope_and_no_role_is_no_member_and_an_unverified_address_is_said_to_be(
+    ada: Person, orders: Service
+) -> None:
+    told = (await orders.introspect(ada.tokens["access_token"])).json()
+
+    assert not {"scope", "roles"} & told.keys()
+    assert told["email_verified"] is False
 
 
 async def test_a_hint_changes_nothing(ada: Person, orders: Service) -> None:

@@ -10,6 +10,7 @@ rows read and its cursor closed: none is left open that would keep its transacti
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from threading import Thread
 from typing import Any, Self
 
 import aiosqlite
@@ -22,6 +23,11 @@ class OneHop(aiosqlite.Connection):
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, _CHUNK)
+
+    @property
+    def thread(self) -> Thread:
+        """The thread that does it, which ends after the connection."""
+        return self._thread
 
     async def commit(self) -> None:
         """Commit the transaction, if there is one."""

@@ -22,10 +22,12 @@ import random
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Row, Table, event
 from sqlalchemy.dialects.sqlite import insert
@@ -61,6 +63,7 @@ class SQLite(Database):
     def __init__(self, path: Path, events: Events) -> None:
         self.path = path
         self._uri = f"file:{quote(str(path))}?mode=rw"
+        self._threads: WeakSet[Thread] = WeakSet()
         writer, reader = self._engine(connections=1), self._engine(connections=READERS)
         event.listen(writer.sync_engine, "connect", _poll_itself)
         event.listen(writer.sync_engine, "begin", _begin_immediate)
@@ -70,6 +73,18 @@ class SQLite(Database):
 
     def insert(self, table: Table) -> Any:
         return insert(table)
+
+    async def close(self) -> None:
+        """Close every connection, and wait for their threads.
+
+        Nobody waits for that of a task that was cancelled while it connected; once the event loop
+        has gone, it cannot say what it has done, and complains.
+        """
+        await super().close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BUSY_SECONDS):
+                while any(thread.is_alive() for thread in self._threads):  # noqa: ASYNC110  it ends
+                    await asyncio.sleep(POLL_SECONDS)
 
     async def _run(
         self, connection: AsyncConnection, statement: Prepared, values: Mapping[str, object]
@@ -113,6 +128,7 @@ class SQLite(Database):
 
     async def _connect(self) -> OneHop:
         connection = OneHop(self._open)
+        self._threads.add(connection.thread)
         await connection
         try:
             for name, value in _PRAGMAS.items():
