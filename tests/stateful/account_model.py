@@ -110,9 +110,8 @@ class Accounts:
         return refused or DONE
 
     def reset(self, code: Code, typed: Typed, named: str | None, new: str) -> Answer:
-        redeemed = self._redeemed(
-            "reset", code, typed, named and self.at(named), is_named=named is not None
-        )
+        of = None if named is None else self.at(named)
+        redeemed = self._redeemed("reset", code, typed, of, is_named=named is not None)
         if redeemed is None:
             return INVALID_CODE
         account = redeemed.account

@@ -99,10 +99,10 @@ class OnPostgreSQL(Machine):
         return self.data.enter_context(self.databases.migrated())
 
 
-def on_both(machine: type[Machine]) -> tuple[Any, Any]:
+def on_both(machine: type[Machine], runs: settings = RUNS) -> tuple[Any, Any]:
     """Return the tests of a machine, on SQLite and on PostgreSQL."""
     there = type(f"{machine.__name__}OnPostgreSQL", (OnPostgreSQL, machine), {})
     tests = machine.TestCase, there.TestCase  # type: ignore[attr-defined]
     for test in tests:
-        test.settings = RUNS
+        test.settings = runs
     return tests
