@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from sqlalchemy import delete
+
 from limen.codes import Code
 from limen.database.schema import codes, outbox
 from limen.limen import Limen
@@ -54,6 +56,15 @@ async def last_mail(limen: Limen, to: str) -> Mailed:
     found = await mails(limen, to)
     living = {row.token_hash for row in await rows(limen, codes)}
     return max(found, key=lambda mail: (mail.at, _digest_of(mail) in living))
+
+
+async def taken_out(limen: Limen) -> list[Mailed]:
+    """Return all mails like `mails`, and take them out: nobody finds them or sends them again."""
+    found = await mails(limen)
+    if found:
+        async with limen.features.database.write() as connection:
+            await connection.execute(delete(outbox).where(outbox.c.kind == "mail"))
+    return found
 
 
 async def answered(limen: Limen) -> None:

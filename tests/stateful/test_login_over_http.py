@@ -6,34 +6,19 @@ out must be good or refused as the model says, and rows must be sessions. Hypoth
 steps, and on a failure prints them and how to repeat them.
 """
 
-import asyncio
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
-import httpx2
-import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from limen.clock import SECOND
 from limen.database.schema import sessions
-from limen.limen import Limen
 from limen.refresh import Outcome
-from limen.settings import Settings
-from tests.clock import ManualClock
-from tests.people import Person, calling_from, somebody
-from tests.postgresql import Databases
+from tests.people import Person, somebody
 from tests.rotation_model import Row, decide
-from tests.running import running
+from tests.stateful.machine import Machine, on_both
 from tests.stored import rows
-
-T = TypeVar("T")
 
 WINDOW = 60
 ACCESS, IDLE = 1800, 7 * 86400
@@ -63,43 +48,17 @@ class Account:
             session.row = session.row._replace(ended=True)
 
 
-class LoginOverHttp(RuleBasedStateMachine):
+class LoginOverHttp(Machine):
     """Two people, one limen, which may be restarted."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.directory = Path(tempfile.mkdtemp())
-        self.data = contextlib.ExitStack()
-        self.settings = Settings(
-            data_dir=self.directory, database_url=self.database(), signing_algorithm="ES256"
-        )
-        self.clock = ManualClock()
-        self.clock.now -= self.clock.now % SECOND
         self.accounts: list[Account] = []
-        self.stack = contextlib.AsyncExitStack()
-        self.limen: Limen
-        self.http: httpx2.AsyncClient
-        self.run(self.start())
-
-    def database(self) -> str:
-        """The URL of an empty database."""
-        return f"sqlite:///{self.directory}/limen.db"
-
-    def run(self, step: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(step)
+        super().__init__()
 
     async def start(self) -> None:
-        self.limen = await self.stack.enter_async_context(running(self.settings, self.clock))
-        self.http = await self.stack.enter_async_context(calling_from(self.limen, "127.0.0.1"))
+        await super().start()
         for account in self.accounts:
             account.person.http = self.http
-
-    def teardown(self) -> None:
-        self.run(self.stack.aclose())
-        self.loop.close()
-        self.data.close()
-        shutil.rmtree(self.directory)
 
     @initialize()
     def two_people_sign_in(self) -> None:
@@ -168,11 +127,6 @@ class LoginOverHttp(RuleBasedStateMachine):
     def a_long_time_passes(self, seconds: int) -> None:
         self.clock.tick(seconds)
 
-    @rule()
-    def restart(self) -> None:
-        self.run(self.stack.aclose())
-        self.run(self.start())
-
     @invariant()
     def every_access_token_is_what_the_model_says(self) -> None:
         now = self.clock.now // SECOND
@@ -235,29 +189,4 @@ class LoginOverHttp(RuleBasedStateMachine):
         assert pair["refresh_expires_in"] == session.expires_at[row.gen] - now
 
 
-class LoginOverHttpOnPostgreSQL(LoginOverHttp):
-    """The same on PostgreSQL."""
-
-    databases: ClassVar[Databases]
-
-    def database(self) -> str:
-        return self.data.enter_context(self.databases.migrated())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def databases(postgresql: Databases) -> None:
-    LoginOverHttpOnPostgreSQL.databases = postgresql
-
-
-TestOnSQLite = LoginOverHttp.TestCase
-TestOnPostgreSQL = LoginOverHttpOnPostgreSQL.TestCase
-TestOnSQLite.settings = TestOnPostgreSQL.settings = settings(
-    max_examples=15,
-    stateful_step_count=30,
-    deadline=None,
-    derandomize=False,
-    print_blob=True,
-    phases=[Phase.generate],  # looking for a shorter failure takes minutes
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestOnSQLite, TestOnPostgreSQL = on_both(LoginOverHttp)
