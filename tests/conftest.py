@@ -147,7 +147,7 @@ async def wire(limen: Limen) -> AsyncIterator[httpx2.AsyncClient]:
     async with (
         listening(standalone.build(limen)) as url,
         httpx2.AsyncClient(
-            base_url=url, limits=limits, timeout=30, trust_env=False, verify=False
+            base_url=url, limits=limits, timeout=120, trust_env=False, verify=False
         ) as client,
     ):
         yield client

@@ -252,7 +252,7 @@ async def test_nothing_of_it_is_left_behind(mounted: Limen) -> None:
 
 @on_sqlite
 async def test_a_start_that_fails_leaves_nothing_behind(mounted: Limen, settings: Settings) -> None:
-    settings.data_dir.mkdir(parents=True)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     (settings.data_dir / "limen.db").write_bytes(b"this is no database" * 100)
     threads = set(threading.enumerate())
     with pytest.raises(Exception, match="database"):

@@ -5,6 +5,7 @@ import re
 from contextlib import suppress
 
 import pytest
+from sqlalchemy import event
 
 from limen.clock import SECOND
 from limen.database.schema import rate_limits
@@ -296,6 +297,25 @@ async def test_no_more_than_the_quota_are_in_flight_together(
 
     assert [type(outcome) for outcome in outcomes] == [type(None)] * 5 + [TooManyAttempts] * 15
     assert limits._lanes.is_empty
+
+
+async def test_of_a_crowd_at_a_full_bucket_most_only_look(
+    limen: Limen, limits: RateLimits, ada: Bucket
+) -> None:
+    """Each that tried to write would keep honest people's requests waiting for the writer."""
+    written: list[str] = []
+
+    def note(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        if text.startswith("INSERT INTO rate_limits"):
+            written.append(text)
+
+    engine = limen.features.database._writer.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    crowd = await asyncio.gather(*(admits(limits, ada) for _ in range(200)))
+    event.remove(engine, "before_cursor_execute", note)
+
+    assert sum(crowd) == 5
+    assert len(written) <= 15
 
 
 async def test_who_waits_too_long_for_others_is_told_so_and_takes_no_slot(

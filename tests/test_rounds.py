@@ -71,7 +71,8 @@ async def test_a_round_that_was_under_way_is_not_the_one_to_wait_for() -> None:
         assert work.begun == 2
 
 
-async def test_a_crowd_that_waits_shares_a_round() -> None:
+async def test_a_crowd_that_waits_shares_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limen.rounds.PATIENCE", 60.0)
     work, rounds = Work(), Rounds(3600)
     async with repeated(rounds, work):
         answers = await asyncio.gather(*(rounds.anew() for _ in range(1000)))

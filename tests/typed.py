@@ -82,7 +82,7 @@ def _wait_until_healthy(port: int, server: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            httpx2.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=20)
+            httpx2.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=60)
         except httpx2.ConnectError:
             time.sleep(0.05)
         else:

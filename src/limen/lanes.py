@@ -7,7 +7,7 @@ of attempts that are not decided waits for one of them to be.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from limen.errors import Busy
@@ -52,6 +52,15 @@ class Lanes:
             for name in names:
                 self._lanes[name].decide()
 
+    def found_full(self, names: Collection[str]) -> None:
+        """Remember that these were full, for as long as somebody is in them."""
+        for name in names:
+            self._lanes[name].was_full = True
+
+    def were_full(self, names: Iterable[str]) -> bool:
+        """Whether one of these lanes, in which the caller is, was found full meanwhile."""
+        return any(self._lanes[name].was_full for name in names)
+
     async def another_decided(self, names: Collection[str]) -> bool:
         """Wait for a decision in these lanes; False if one has none to wait for, or it is late."""
         lanes = [self._lanes[name] for name in names]
@@ -82,6 +91,7 @@ class _Lane:
         self.places = asyncio.Semaphore(places)
         self.users = 0
         self.undecided = 0
+        self.was_full = False
         self.decision = asyncio.Event()  # the next one
 
     def decide(self) -> None:

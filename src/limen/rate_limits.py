@@ -14,7 +14,8 @@ else, so that nobody's success wipes out somebody else's failures.
 
 Whoever signs in twenty times at once with the right password must not be refused by his own
 attempts that are still being checked: in this process, attempts of one bucket wait for each other
-(`limen.lanes`). No database, no attempt: limits fail closed.
+(`limen.lanes`). Of a crowd at a full bucket most only look, and keep no writer from its work. No
+database, no attempt: limits fail closed.
 """
 
 import hmac
@@ -114,11 +115,11 @@ class RateLimits:
             TooManyAttempts: It is full.
             DatabaseUnavailable: Nobody can tell.
         """
-        async with self._database.read() as connection:
-            wait, policy = await self._longest_wait(connection, [bucket], self._clock())
-        if wait > 0:
-            self._events.emit(LimitHit(policy.name))
-            raise _refusal(policy, wait)
+        try:
+            await self._look([bucket])
+        except _Full as full:
+            self._events.emit(LimitHit(bucket.policy.name))
+            raise full.refusal from None
 
     async def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         """Free the attempt's own slots, in the transaction of the success that earned it."""
@@ -128,11 +129,18 @@ class RateLimits:
     async def _take_in_turn(self, buckets: tuple[Bucket, ...]) -> Attempt:
         while True:
             try:
+                if self._lanes.were_full(bucket.row for bucket in buckets):
+                    await self._look(buckets)
                 return await self._take(buckets)
             except _Full as full:
+                self._lanes.found_full(full.rows)
                 if not await self._lanes.another_decided(full.rows):
                     self._events.emit(LimitHit(full.refusal.policy))
                     raise full.refusal from None
+
+    async def _look(self, buckets: Sequence[Bucket]) -> None:
+        async with self._database.read() as connection:
+            await self._require_room(connection, buckets, self._clock())
 
     async def _take(self, buckets: tuple[Bucket, ...]) -> Attempt:
         now = self._clock()
@@ -141,8 +149,7 @@ class RateLimits:
             taken = await self._taking(len(buckets)).run(connection, _values(attempt, now))
             admitted = set(taken.scalars())
             if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
-                wait, policy = await self._longest_wait(connection, refusing, now)
-                raise _Full([bucket.row for bucket in refusing], _refusal(policy, wait))
+                await self._require_room(connection, refusing, now)
         return attempt
 
     def _taking(self, buckets: int) -> Prepared:
@@ -151,22 +158,24 @@ class RateLimits:
             self._statements[buckets] = Prepared(statement)
         return self._statements[buckets]
 
-    async def _longest_wait(
+    async def _require_room(
         self, connection: AsyncConnection, buckets: Sequence[Bucket], now: int
-    ) -> tuple[int, Policy]:
-        """Return the microseconds until all buckets have room, and whose policy asks for that."""
-        by_row = {bucket.row: bucket.policy for bucket in buckets}
-        rows = await connection.execute(
+    ) -> None:
+        """Raise _Full, with the policy that asks for the longest wait, if one of them is full."""
+        policies = {bucket.row: bucket.policy for bucket in buckets}
+        found = await connection.execute(
             select(rate_limits.c.bucket, rate_limits.c.stamps).where(
-                rate_limits.c.bucket.in_(by_row)
+                rate_limits.c.bucket.in_(policies)
             )
         )
-        waits = [(_wait(stamps, by_row[row], now), by_row[row]) for row, stamps in rows]
-        return max(waits, key=lambda one: one[0], default=(0, buckets[0].policy))
+        waits = {row: _wait(stamps, policies[row], now) for row, stamps in found}
+        if full := {row: wait for row, wait in waits.items() if wait > 0}:
+            longest = max(full, key=full.__getitem__)
+            raise _Full([*full], _refusal(policies[longest], full[longest]))
 
 
 class _Full(Exception):
-    """Rolls back the transaction that found buckets full."""
+    """Buckets are full; it rolls back the transaction that found them so."""
 
     def __init__(self, rows: list[str], refusal: TooManyAttempts) -> None:
         super().__init__()

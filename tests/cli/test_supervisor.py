@@ -31,7 +31,7 @@ async def worker(script: str) -> Worker:
 def test_a_replacement_that_never_answers_is_ended_and_the_old_workers_go_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("limen.cli.supervisor.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("limen.cli.supervisor.PATIENCE_SECONDS", 3.0)
     monkeypatch.setattr("limen.cli.supervisor._has_terminal", lambda: False)
     started: list[Worker] = []
     ended: list[int] = []

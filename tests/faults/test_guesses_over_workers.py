@@ -121,4 +121,6 @@ async def test_exactly_five_of_a_thousand_guesses_over_four_workers_reach_the_ha
     print(f"{GUESSES} guesses over {WORKERS} workers: {reached} hashes, answers {dict(statuses)}")
     assert [one.status_code for one in owner] == [200] * OWNERS_SIGN_INS
     assert reached == 5
-    assert statuses == {401: 5, 429: GUESSES - 5}
+    assert statuses[401] == 5
+    # On a slow machine some are told to come again, which is no guess either.
+    assert statuses[429] + statuses[503] == GUESSES - 5

@@ -93,7 +93,7 @@ def _figures() -> object:
 
 
 def raw(**changes: object) -> bytes:
-    times = {"iat": START, "nbf": START, "exp": START + 1800}
+    times = {"iat": START, "nbf": START, "exp": START + 6 * 3600}  # longer than the suite
     return json.dumps(payload_of(**(times | changes))).encode()
 
 

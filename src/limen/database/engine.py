@@ -8,19 +8,21 @@ restart when the database comes back.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Row, Table
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from limen.database.prepared import Prepared
 from limen.errors import DatabaseUnavailable
 from limen.events import DatabaseFailed, Events
 
 RECONNECT_SECONDS = 1.0
+CLOSE_SECONDS, LOOK_AGAIN_SECONDS = 2.0, 0.01
 
 # An execution option of the connections whose statements are transactions of their own.
 ALONE = "limen_alone"
@@ -123,7 +125,15 @@ class Database:
             return None
 
     async def close(self) -> None:
-        """Close every connection. aiosqlite's threads would keep the process alive otherwise."""
+        """Close every connection. aiosqlite's threads would keep the process alive otherwise.
+
+        Whoever still has one, such as a task that was just cancelled, may give it back first: one
+        that is not in its pool by then is left open.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while any(_is_used(each) for each in (self._writer, self._reader)):  # noqa: ASYNC110  a pool tells nobody
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
         await self._writer.dispose()
         await self._reader.dispose()
 
@@ -146,6 +156,12 @@ class Database:
         except self._failures as error:
             self._events.emit(DatabaseFailed(_kind(error)))
             raise DatabaseUnavailable from error
+
+
+def _is_used(engine: AsyncEngine) -> bool:
+    pool = engine.pool
+    assert isinstance(pool, QueuePool)  # noqa: S101  ours are
+    return pool.checkedout() > 0
 
 
 def _kind(error: Exception) -> str:
