@@ -11,7 +11,7 @@ from sqlalchemy import delete
 from limen.codes import Code
 from limen.database.schema import codes, outbox
 from limen.limen import Limen
-from limen.outbox import Kind
+from limen.outbox import LEASE, Kind
 from limen.tokens import digest
 from tests.stored import rows
 
@@ -78,7 +78,7 @@ async def answered(limen: Limen) -> None:
                 for row in await rows(limen, outbox)
                 if row.kind == "request"
                 and row.outcome == "waiting"
-                and (row.due_at <= clock() or row.answer is None)  # or is just being worked off
+                and (row.due_at <= clock() or _is_under_way(row, clock()))
             ]
             if not due:
                 return
@@ -96,6 +96,10 @@ async def sent(limen: Limen) -> None:
 async def written(limen: Limen, kind: str) -> list[Any]:
     """Return the rows of the outbox of one kind."""
     return [row for row in await rows(limen, outbox) if row.kind == kind]
+
+
+def _is_under_way(row: Any, now: int) -> bool:
+    return row.answer is None or row.due_at == now + LEASE
 
 
 def _digest_of(mail: Mailed) -> str:

@@ -11,7 +11,7 @@ from limen.errors import AccountNotFound, InvalidRequest, LastAdministrator, Ses
 from limen.events import AccountChanged, Event
 from limen.limen import Limen
 from limen.stored_hashes import NO_PASSWORD
-from tests.mailbox import answered
+from tests.mailbox import sent
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +52,7 @@ async def test_the_last_administrator_cannot_be_removed(
     await remove(limen.features.administration, other)
     assert await administrators(limen) == {root}
 
-    await answered(limen)  # who is to choose another password is mailed a code
+    await sent(limen)  # who is to choose another password is mailed a code
     happened.clear()
     with pytest.raises(LastAdministrator):
         await remove(limen.features.administration, root)

@@ -194,7 +194,10 @@ class Outbox:
         """
         with origin.coming_from(origin.LIMEN):
             while rows := await self._take(kind):
-                await asyncio.gather(*map(self._deliver, rows))
+                tries = await asyncio.gather(*map(self._deliver, rows), return_exceptions=True)
+                for failure in tries:  # by now none is under way that nobody waits for
+                    if failure is not None:
+                        raise failure
 
     async def caught_up(self, kind: Kind) -> None:
         """Wait until this process, if it delivers, has tried all that is due of a kind by now."""

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, event
 
+from limen.database import sqlite
 from limen.database.address import sqlite_path
 from limen.database.schema import sessions
 from limen.errors import DatabaseUnavailable
@@ -44,8 +45,10 @@ async def locked(limen: Limen) -> AsyncIterator[None]:
 async def _patience(limen: Limen) -> AsyncIterator[None]:
     """Wait for locks but a moment."""
     if sqlite_path(limen.settings.database_url):
-        async with _pragma(limen, "busy_timeout", 50, 3000):
-            yield
+        with pytest.MonkeyPatch.context() as impatient:
+            impatient.setattr(sqlite, "BUSY_SECONDS", 0.25)
+            async with _pragma(limen, "busy_timeout", 50, 3000):
+                yield
     else:
         with _at_begin(limen, "SET lock_timeout = '50ms'"):
             yield
