@@ -13,11 +13,12 @@ import httpx2
 import pytest
 
 from limen.limen import Limen
+from tests.conftest import on_sqlite
 from tests.people import AUTH
 from tests.refusals import CANARY, no_echo, problem
 from tests.stored import row_counts
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_sqlite]  # requests are read alike on both
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]

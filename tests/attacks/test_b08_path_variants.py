@@ -13,11 +13,12 @@ from fastapi import FastAPI
 from limen import app as standalone
 from limen.events import Event
 from limen.limen import Limen
+from tests.conftest import on_sqlite
 from tests.crowds import hashes
 from tests.loopback import exchange
 from tests.people import AUTH, PASSWORD, guess, somebody
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_sqlite]  # requests are read alike on both
 
 VICTIM = "victim@example.com"
 

@@ -5,11 +5,12 @@ import pytest
 
 from limen.events import Event
 from limen.limen import Limen
+from tests.conftest import on_sqlite
 from tests.crowds import hashes
 from tests.people import AUTH, PASSWORD
 from tests.stored import slots_taken
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_sqlite]  # requests are read alike on both
 
 VICTIM = "victim@example.com"
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "post", "POSTS", "LOGIN"]

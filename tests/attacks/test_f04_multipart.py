@@ -12,11 +12,12 @@ import pytest
 
 from limen.limen import Limen
 from tests.attacks.outside import watched
+from tests.conftest import on_sqlite
 from tests.people import AUTH
 from tests.refusals import CANARY, problem
 from tests.stored import row_counts
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_sqlite]  # requests are read alike on both
 
 ROUTES = ["register", "login", "refresh", "logout"]
 PART = f'--{CANARY}\r\nContent-Disposition: form-data; name="{CANARY}"'

@@ -10,12 +10,13 @@ import pytest
 from limen.database.schema import accounts
 from limen.limen import Limen
 from limen.settings import Settings
+from tests.conftest import on_sqlite
 from tests.mailbox import mails
 from tests.people import PASSWORD, Person
 from tests.stored import rows
 from tests.strangers import ASKING, with_mail
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_sqlite]  # requests are read alike on both
 
 BECOMES_ANOTHER = [
     "ada＠example.com",

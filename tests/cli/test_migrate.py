@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from limen.database import migrate
+from limen.database import migrate, sqlite
 from tests.cli.conftest import Call
 
 
@@ -85,7 +85,10 @@ def test_a_directory_that_cannot_be_made_is_told_in_a_line(
     assert "LIMEN_DATA_DIR" in result.stderr
 
 
-def test_a_locked_database_is_read_and_what_must_write_says_so(call: Call, data: Path) -> None:
+def test_a_locked_database_is_read_and_what_must_write_says_so(
+    call: Call, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.25)
     assert call("users", "create", "ada@example.com", stdin="a fine password").exit_code == 0
     with changed(data / "limen.db") as connection:
         connection.execute("BEGIN IMMEDIATE")
