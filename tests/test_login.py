@@ -224,8 +224,8 @@ async def test_a_full_room_refuses_before_the_database_is_asked(
     assert happened.count(SignIn("busy")) == 1
 
 
-async def test_who_finds_no_room_to_hash_gets_the_slots_back(limen: Limen, ada: Person) -> None:
-    """There was room when they came, and none any more when their turn to hash had come."""
+async def test_no_more_set_out_than_can_be_served(limen: Limen, ada: Person) -> None:
+    """Were they let in to wait for the database, none of a flood would arrive in time."""
     login, room = limen.features.login, limen.features.room
     somewhere = Client("198.51.100.7")
     room._places = 1
@@ -233,13 +233,28 @@ async def test_who_finds_no_room_to_hash_gets_the_slots_back(limen: Limen, ada: 
         attempts = [
             asyncio.create_task(login.sign_in(ada.email, PASSWORD, somewhere)) for _ in range(5)
         ]
-        await asyncio.wait(attempts[1:], return_when="FIRST_COMPLETED")
-        await until(lambda: sum(one.done() for one in attempts) == 4)
+        await until(lambda: room.waiting == 1)
         taken = await slots_taken(limen)
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
 
     assert sum(isinstance(outcome, Busy) for outcome in outcomes) == 4
     assert taken == {"login": 1, "login-address": 1}  # of the one that waits
+    assert set((await slots_taken(limen)).values()) == {0}
+    assert room.coming == 0
+
+
+async def test_who_waits_when_the_room_is_closed_gets_the_slots_back(
+    limen: Limen, ada: Person
+) -> None:
+    login, room = limen.features.login, limen.features.room
+    async with occupied(room):
+        attempt = asyncio.create_task(login.sign_in(ada.email, PASSWORD, Client("198.51.100.7")))
+        await until(lambda: room.waiting == 1)
+        assert (await slots_taken(limen)) == {"login": 1, "login-address": 1}
+        room._open = False
+    with pytest.raises(Busy):
+        await attempt
+
     assert set((await slots_taken(limen)).values()) == {0}
 
 

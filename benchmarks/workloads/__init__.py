@@ -33,17 +33,17 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("logins", "Logins a second", logins.run, (4, 4), (2, 2)),
-    Workload("login_latency", "Latency of a login", login_latency.run, (5, 1.5), (2, 0.5)),
-    Workload("guarded", "Guarded requests", guarded.run, (6, 2), (2, 1)),
-    Workload("first_seen", "Each token once", first_seen.run, (9, 1), (3, 1)),
-    Workload("garbage", "Garbage and forged tokens", garbage.run, (6, 2), (2, 1)),
-    Workload("refresh", "Refreshes", refresh.run, (4, 2), (2, 1)),
-    Workload("isolation", "Guarded beside logins", isolation.run, (3, 3), (1, 1)),
-    Workload("overload", "Ten times too many logins", overload.run, (3, 2), (1, 1)),
+    Workload("logins", "Logins a second", logins.run, (3, 2), (2, 1)),
+    Workload("login_latency", "Latency of a login", login_latency.run, (4, 1), (2, 0.5)),
+    Workload("guarded", "Guarded requests", guarded.run, (4, 1), (2, 1)),
+    Workload("first_seen", "Each token once", first_seen.run, (6, 1), (3, 1)),
+    Workload("garbage", "Garbage and forged tokens", garbage.run, (4, 1), (2, 1)),
+    Workload("refresh", "Refreshes", refresh.run, (3, 1), (2, 1)),
+    Workload("isolation", "Guarded beside logins", isolation.run, (2, 2), (1, 1)),
+    Workload("overload", "Ten times too many logins", overload.run, (2, 2), (1, 1)),
     Workload("revocation", "Ended here, refused there", revocation.run, (4, 1), (1, 1)),
-    Workload("servers", "Servers alone", servers.run, (4, 2), (2, 1)),
+    Workload("servers", "Servers alone", servers.run, (3, 1), (2, 1)),
     Workload("start", "Start and memory", start.run, (5, 1), (1, 1)),
     Workload("statements", "What the database is asked", statements.run, (1, 1), (1, 1)),
-    Workload("growth", "Growing", growth.run, (5, 3), (2, 1)),
+    Workload("growth", "Growing", growth.run, (4, 1), (2, 1)),
 )

@@ -7,7 +7,11 @@ sign-ins must therefore slow nothing but sign-ins, and must not fill the memory:
     waiting   first come, first served, on the loop: whoever waits holds no thread
     refused   at once, where the wait would pass `queue_time`, or where every place is taken
 
-The wait is foretold from what is in the room and how long hashes took of late. A client who goes
+A request has much to do before its hash. It takes its place first, so that no more set out than can
+be served: were only those counted who have arrived, a flood would let everybody in, all would wait
+for the database, and none would arrive in time.
+
+The wait is foretold from who has a place and how long hashes took of late. A client who goes
 away while waiting gives the place back, and that hash is never started; one that has started runs
 to its end and keeps its thread until then, because a thread cannot be stopped.
 """
@@ -18,8 +22,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -38,7 +43,7 @@ NEWEST_WEIGHT = 0.1  # of the newest hash in the running average: it follows the
 class HashingRoom:
     """Runs blocking work in threads of its own; belongs to one event loop.
 
-    `queue_time` is in seconds. `waiting` and `running` count jobs, for the metrics.
+    `queue_time` is in seconds. `waiting`, `running` and `coming` count jobs.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class HashingRoom:
     ) -> None:
         self.waiting = 0
         self.running = 0
+        self.coming = 0  # who has a place, and no thread yet
         self._size = threads
         self._queue_time = queue_time
         self._places = places
@@ -61,37 +67,50 @@ class HashingRoom:
         Raises:
             Busy: The wait would be too long, or the room is closed. Nothing was queued.
         """
-        self.admit()
-        arrived = time.monotonic()
-        self.waiting += 1
+        with self.place() as place:
+            return await place.run(work, *args, **kwargs)
+
+    @contextmanager
+    def place(self) -> Iterator["Place"]:
+        """Hold a place for a job that is not ready yet.
+
+        Raises:
+            Busy: The wait would be too long, or every place is taken.
+        """
+        self._admit()
+        self.coming += 1
+        place = Place(self)
         try:
-            await self._free.acquire()
+            yield place
         finally:
-            self.waiting -= 1
-        return await self._start(partial(work, *args, **kwargs), time.monotonic() - arrived)
+            place.leave()
 
     def close(self) -> None:
         """Refuse all further work, and wait for the hashes that are running. May be repeated."""
         self._open = False
         self._threads.shutdown(cancel_futures=True)
 
-    def admit(self) -> None:
-        """Refuse a job that would have to wait too long.
+    async def wait_for_a_thread(self) -> None:
+        """Wait for a thread, first come, first served."""
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
 
-        Raises:
-            Busy: The wait would be too long, or the room is closed.
-        """
+    def _admit(self) -> None:
         wait = self._expected_wait()
-        if wait <= self._queue_time and self.waiting < self._places:
+        if wait <= self._queue_time and self.coming < self._places:
             return
         self._events.emit(HashingRefused())
         raise Busy(retry_after=max(1, math.ceil(wait)))
 
     def _expected_wait(self) -> float:
-        pending = self.running + self.waiting
+        pending = self.running + self.coming
         return 0.0 if pending < self._size else pending * self._average / self._size
 
-    async def _start(self, work: Callable[[], T], waited: float) -> T:
+    async def start(self, work: Callable[[], T], waited: float) -> T:
+        """Do it in the thread that was waited for."""
         if not self._open:  # closed while this job waited: let the next in the queue learn it too
             self._free.release()
             raise Busy(retry_after=1)
@@ -109,6 +128,31 @@ class HashingRoom:
         took = job.result()[1]
         self._average += NEWEST_WEIGHT * (took - self._average)
         self._events.emit(PasswordHashed(waited, took))
+
+
+class Place:
+    """A job's place, until a thread begins with it or its request ends."""
+
+    def __init__(self, room: HashingRoom) -> None:
+        self._room = room
+        self._is_held = True
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return `work(*args, **kwargs)`, computed in one of the room's threads; once a place.
+
+        Raises:
+            Busy: The room was closed meanwhile.
+        """
+        arrived = time.monotonic()
+        await self._room.wait_for_a_thread()
+        self.leave()
+        return await self._room.start(partial(work, *args, **kwargs), time.monotonic() - arrived)
+
+    def leave(self) -> None:
+        """Give the place back. May be repeated."""
+        if self._is_held:
+            self._is_held = False
+            self._room.coming -= 1
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

@@ -1,6 +1,6 @@
 """Signing in: the order of the steps, top to bottom.
 
-    0. is there room to hash?            if not, refused in microseconds, before any other work
+    0. take a place for the hash         if there is none, refused in microseconds, before any work
     1. take a slot in every limit        before anything is looked at, so that guessing is bounded
     2. look the account up               unknown, disabled and locked ones go on with a stand-in
     3. verify the password               the same hash work in every case
@@ -40,6 +40,7 @@ from limen.errors import (
     TooManyAttempts,
 )
 from limen.events import Events, PasswordUpgraded, SignIn, SignInOutcome
+from limen.hashing import Place
 from limen.lock import Lock
 from limen.passwords import Passwords, Verdict
 from limen.rate_limits import Attempt, Bucket, Policy, RateLimits
@@ -170,22 +171,20 @@ class Login:
         self, email: str, password: str, client: Client
     ) -> AsyncIterator[RightPassword]:
         """Take the slots and check the password. The block may still find it worth nothing."""
-        self._passwords.require_room()
-        email_key = self._emails.lookup_key(email)
-        device = self._devices.recognise(client.device, email_key)
-        is_known = device is not None
-        async with self._limits.attempt(*self._buckets(email_key, device, client)) as attempt:
-            account = await self._accounts.find(email)
-            stored = self._stored(account, email_key, is_known=is_known)
-            verdict = await self._verify(password, stored, attempt)
-            if account is None or not verdict.matches:
-                await self._count_failure(email_key, account, is_known=is_known)
-                raise InvalidCredentials
-            try:
-                yield RightPassword(account, attempt, device, verdict.upgraded)
-            except InvalidCredentials:
-                await self._count_failure(email_key, account, is_known=is_known)
-                raise
+        with self._passwords.place() as place:
+            email_key = self._emails.lookup_key(email)
+            device = self._devices.recognise(client.device, email_key)
+            async with self._limits.attempt(*self._buckets(email_key, device, client)) as attempt:
+                account = await self._accounts.find(email)
+                stored = self._stored(account, email_key, is_known=device is not None)
+                verdict = await self._verify(password, stored, attempt, place)
+                try:
+                    if account is None or not verdict.matches:
+                        raise InvalidCredentials  # noqa: TRY301  the block raises it, too
+                    yield RightPassword(account, attempt, device, verdict.upgraded)
+                except InvalidCredentials:
+                    await self._count_failure(email_key, account, is_known=device is not None)
+                    raise
 
     def _buckets(self, email_key: str, device: str | None, client: Client) -> tuple[Bucket, Bucket]:
         """A known device has slots of its own instead of the account's, which strangers share."""
@@ -204,9 +203,9 @@ class Login:
             return self._passwords.look_alike(account.password_hash)
         return account.password_hash
 
-    async def _verify(self, password: str, stored: str, attempt: Attempt) -> Verdict:
+    async def _verify(self, password: str, stored: str, attempt: Attempt, place: Place) -> Verdict:
         try:
-            return await self._passwords.verify(password, stored)
+            return await self._passwords.verify(password, stored, place)
         except Busy:  # the password was not looked at, so the attempt does not count
             async with self._database.write() as connection:
                 await self._limits.give_back(connection, attempt)

@@ -21,6 +21,7 @@ import gzip
 import re
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -28,7 +29,7 @@ from importlib.resources import files
 from limen.blocklist import Blocklist
 from limen.breaches import BreachedPasswords
 from limen.errors import ConfigurationError, InvalidRequest, PasswordRefused
-from limen.hashing import HashingRoom
+from limen.hashing import HashingRoom, Place
 from limen.normal_form import folded, normal
 from limen.settings import Argon2Cost
 from limen.stand_ins import StandIns
@@ -149,15 +150,15 @@ class Passwords:
                 field="password_hash",
             )
 
-    def require_room(self) -> None:
-        """Refuse at once what could not be hashed in time anyway.
+    def place(self) -> AbstractContextManager[Place]:
+        """Hold a place for a password to hash, before anything else is done for it.
 
         Raises:
-            Busy: The hashing queue is full.
+            Busy: It could not be hashed in time anyway.
         """
-        self._room.admit()
+        return self._room.place()
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, place: Place | None = None) -> str:
         """Return a new hash of the password to store, as a PHC string.
 
         Raises:
@@ -166,9 +167,11 @@ class Passwords:
         """
         if not _is_possible(password):
             raise InvalidRequest("This cannot be a password.", field="password")
-        return await self._room.run(argon2_hash, password, self._cost)
+        return await (place or self._room).run(argon2_hash, password, self._cost)
 
-    async def verify(self, password: str, stored: str | None) -> Verdict:
+    async def verify(
+        self, password: str, stored: str | None, place: Place | None = None
+    ) -> Verdict:
         """Check any string as a password against a stored hash; None where there is no account.
 
         With None, the work is that of a current hash. Prefer `stand_in`, also for an account that
@@ -179,7 +182,7 @@ class Passwords:
         """
         readable = stored if stored and front_of(stored) else None
         possible = _is_possible(password)
-        verdict = await self._room.run(
+        verdict = await (place or self._room).run(
             self._check, password if possible else "", readable or self._decoy
         )
         return verdict if readable and possible else Verdict(matches=False)

@@ -88,7 +88,7 @@ async def test_the_queue_has_an_end_that_can_be_foretold(
             for number in range(30)
         ]
         await until(lambda: sum(one.done() for one in guesses) == 22)
-        assert room.waiting == 8
+        await until(lambda: room.waiting == 8)
     statuses = Counter([(await one).status_code for one in guesses])
 
     assert statuses == {503: 22, 401: 8}
