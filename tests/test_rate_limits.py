@@ -12,8 +12,9 @@ from limen.database.schema import rate_limits
 from limen.errors import Busy, DatabaseUnavailable, TooManyAttempts
 from limen.events import Event, LimitHit
 from limen.limen import Limen
-from limen.rate_limits import Attempt, Bucket, Policy, RateLimits
+from limen.rate_limits import TAKERS, Attempt, Bucket, Policy, RateLimits
 from tests.clock import ManualClock
+from tests.conftest import on_sqlite
 from tests.crowds import until
 from tests.stored import moved_away, rows, slots_taken
 
@@ -316,6 +317,29 @@ async def test_of_a_crowd_at_a_full_bucket_most_only_look(
 
     assert sum(crowd) == 5
     assert len(written) <= 15
+
+
+@on_sqlite
+async def test_a_crowd_leaves_the_writer_to_others(limen: Limen, limits: RateLimits) -> None:
+    """Whoever writes next waits behind a few of them, and not behind all."""
+    written: list[str] = []
+
+    async def attempt(number: int) -> None:
+        async with limits.attempt(limits.bucket(FIVE, f"user{number}@example.com")):
+            written.append("attempt")
+
+    async def refresh() -> None:
+        async with limen.features.database.write():
+            written.append("refresh")
+
+    async with limen.features.database.write():
+        crowd = [asyncio.create_task(attempt(number)) for number in range(50)]
+        await asyncio.sleep(0.05)
+        crowd.append(asyncio.create_task(refresh()))
+        await asyncio.sleep(0.05)
+    await asyncio.gather(*crowd)
+
+    assert written.index("refresh") <= TAKERS
 
 
 async def test_who_waits_too_long_for_others_is_told_so_and_takes_no_slot(

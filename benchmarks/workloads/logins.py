@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from benchmarks.asking import (
+    PATIENT,
     RS256,
     TRUSTING,
     on_database,
@@ -34,7 +35,7 @@ def run(bench: Bench) -> Result:
             data = bench.data()
             people = populate(data, url, people=PEOPLE, sessions=0)
             served = stack.enter_context(
-                limen_serves(data, RS256 | TRUSTING | on_database(url))
+                limen_serves(data, RS256 | TRUSTING | PATIENT | on_database(url))
             ).url
             arms[f"limen, {name}"] = _arm(served, sign_in(people.emails, CLIENTS))
         if bench.peers.python:

@@ -18,6 +18,7 @@ attempts that are still being checked: in this process, attempts of one bucket w
 database, no attempt: limits fail closed.
 """
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -42,6 +43,11 @@ from limen.lanes import Lanes
 # width is fixed, so that stamps can be found by their place.
 _MOMENT_WIDTH = 16
 _STAMP_WIDTH = _MOMENT_WIDTH + len("-9f3a61c2;")
+
+
+# How many attempts write at once. The others of a flood wait here, and not in the queue for the
+# database, where everybody else would have to wait behind them.
+TAKERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class RateLimits:
         self._clock = clock
         self._events = events
         self._lanes = Lanes(patience)
+        self._takers = asyncio.Semaphore(TAKERS)
         self._statements: dict[int, Prepared] = {}
 
     def bucket(self, policy: Policy, subject: str) -> Bucket:
@@ -145,7 +152,7 @@ class RateLimits:
     async def _take(self, buckets: tuple[Bucket, ...]) -> Attempt:
         now = self._clock()
         attempt = Attempt(buckets, f"{now:0{_MOMENT_WIDTH}d}-{secrets.token_hex(4)};")
-        async with self._database.write() as connection:
+        async with self._takers, self._database.write() as connection:
             taken = await self._taking(len(buckets)).run(connection, _values(attempt, now))
             admitted = set(taken.scalars())
             if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
