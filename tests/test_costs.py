@@ -1,14 +1,17 @@
 """What each request costs the database: statements, commits and rows, counted at the driver."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx2
 import pytest
 from fastapi import Depends, FastAPI
+from joserfc import jws
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
@@ -17,6 +20,8 @@ from limen.database.postgresql import PostgreSQL
 from limen.database.sqlite import SQLite
 from limen.limen import Limen
 from limen.verify.claims import Claims
+from limen.verify.keyset import VerificationKey
+from tests.conftest import on_sqlite
 from tests.people import Person, attempt
 from tests.stored import row_counts
 
@@ -163,3 +168,37 @@ async def test_a_logout_is_one_transaction_a_revocation_and_an_entry(
     hints = isinstance(limen.features.database, PostgreSQL)
     assert (len(cost.statements), cost.commits) == (4 + hints, 1)
     assert added(before, after) == {"revocations": 1, "audit": 1}
+
+
+@pytest.fixture
+def crypto(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many signatures were made and checked, and how many keys were read."""
+    done: Counter[str] = Counter()
+
+    def counting(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*arguments: Any, **options: Any) -> Any:
+            done[what] += 1
+            return function(*arguments, **options)
+
+        return count
+
+    monkeypatch.setattr(jws, "serialize_compact", counting("made", jws.serialize_compact))
+    monkeypatch.setattr(VerificationKey, "verifies", counting("checked", VerificationKey.verifies))
+    for kind in (OctKey, ECKey, RSAKey, OKPKey):
+        monkeypatch.setattr(kind, "import_key", counting("read", kind.import_key))
+    return done
+
+
+@on_sqlite
+async def test_each_step_signs_and_checks_no_more_than_it_must_and_reads_no_key(
+    door: httpx2.AsyncClient, ada: Person, crypto: Counter[str]
+) -> None:
+    async def costs(request: Awaitable[httpx2.Response]) -> dict[str, int]:
+        crypto.clear()
+        assert (await request).status_code == 200
+        return dict(crypto)
+
+    assert await costs(ada.sign_in()) == {"made": 2}
+    assert await costs(door.get("/orders", headers=ada.bearer())) == {"checked": 1}
+    assert await costs(door.get("/orders", headers=ada.bearer())) == {}
+    assert await costs(ada.refresh()) == {"checked": 1, "made": 2}
