@@ -15,12 +15,12 @@ import pytest
 from limen import app as standalone
 from limen.limen import Limen
 from limen.settings import Settings
-from tests.conftest import CHEAPEST, on_sqlite
+from tests.conftest import CHEAPEST
 from tests.loopback import exchange, serving
 from tests.people import AUTH
 from tests.refusals import problem
 
-pytestmark = [pytest.mark.anyio, on_sqlite]  # requests are read alike on both
+pytestmark = pytest.mark.anyio
 
 NAMES = [
     "Authorization",
