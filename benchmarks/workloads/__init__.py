@@ -33,7 +33,7 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("logins", "Logins a second", logins.run, (3, 2), (2, 1)),
+    Workload("logins", "Logins a second", logins.run, (2, 6), (2, 1)),
     Workload("login_latency", "Latency of a login", login_latency.run, (4, 1), (2, 0.5)),
     Workload("guarded", "Guarded requests", guarded.run, (4, 1), (2, 1)),
     Workload("first_seen", "Each token once", first_seen.run, (6, 1), (3, 1)),
