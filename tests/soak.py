@@ -18,8 +18,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import timing
-
 TESTS = Path(__file__).parent
 
 # Once, with as many kills and refreshes as asked for, and what is repeated if it is there.
@@ -97,6 +95,8 @@ def main() -> int:
     options = f"KILLS={asked.kills} REPEAT={asked.repeat} REFRESHES={asked.refreshes}"
     print(f"\nmake soak {options} TIMING={asked.timing}, {os.cpu_count()} cores:\n")
     print("\n".join(table.lines()))
+    from tests import timing  # noqa: PLC0415  pytest wants to be the first to import anyio
+
     tells_nothing = timing.table(asked.timing) if asked.timing else True
     return 0 if status == 0 and table.held() and tells_nothing else 1
 
