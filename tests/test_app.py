@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
 from limen import app as standalone
 from limen.api.requests import MAX_BODY
 from limen.limen import Limen
 from limen.settings import Settings
+from limen.telemetry.requests import RequestLog
 from tests.clock import ManualClock
 from tests.conftest import CHEAPEST
 from tests.people import AUTH, PASSWORD, Person, somebody
@@ -22,6 +24,20 @@ PATHS = ["/docs", "/openapi.json", "/docs/oauth2-redirect", "/"]
 def client(limen: Limen) -> httpx2.AsyncClient:
     transport = httpx2.ASGITransport(standalone.build(limen), raise_app_exceptions=False)
     return httpx2.AsyncClient(transport=transport, base_url="http://limen.test")
+
+
+def test_each_route_is_made_once_and_only_if_it_is_asked_for(settings: Settings) -> None:
+    """FastAPI makes it anew for each router that includes it: most of the time of a start."""
+    limen = Limen(settings, cost=CHEAPEST)
+    assert not {"router", "admin_router", "operations_router"} & vars(limen).keys()
+    app = standalone.build(limen)
+
+    assert isinstance(app, RequestLog)
+    assert isinstance(app._app, FastAPI)
+    served = {id(route) for route in app._app.routes}
+    for router in (limen.router, limen.admin_router, limen.operations_router):
+        assert len(router.routes) > 1
+        assert {id(route) for route in router.routes} <= served
 
 
 async def test_the_root_leads_to_the_documentation(http: httpx2.AsyncClient) -> None:

@@ -362,6 +362,27 @@ async def test_closing_leaves_no_thread(path: Path) -> None:
     assert set(threading.enumerate()) == before
 
 
+async def test_closing_waits_for_who_still_has_a_connection(path: Path) -> None:
+    """It could not be closed any more, once its pool has gone."""
+    before, database = set(threading.enumerate()), SQLite(path, Events())
+    has_one, may_end = asyncio.Event(), asyncio.Event()
+
+    async def read() -> None:
+        async with database.read():
+            has_one.set()
+            await may_end.wait()
+
+    reading = asyncio.create_task(read())
+    await has_one.wait()
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    may_end.set()
+    await asyncio.gather(reading, closing)
+
+    assert set(threading.enumerate()) == before
+
+
 async def test_closing_waits_for_a_connection_whose_task_was_cancelled(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,7 +135,7 @@ async def test_slow_hashes_shorten_the_queue(room: HashingRoom, seen: list[Event
     with pytest.raises(Busy) as refused:
         await room.run(int)
     with pytest.raises(Busy):
-        room.place().__enter__()
+        room.admit()
 
     assert refused.value.retry_after == 100
     hashing.may_end.set()
@@ -246,12 +246,13 @@ async def test_hashes_run_at_a_lower_priority_than_the_loop(room: HashingRoom) -
 
 async def test_a_place_counts_from_the_beginning_of_its_request(room: HashingRoom) -> None:
     room._places = 1
-    with room.place() as place:
+    async with room.place() as place:
         with pytest.raises(Busy):
             await room.run(int)
         assert await place.run(int) == 0
         assert await room.run(int) == 0  # it was given back when a thread began
 
-    with suppress(RuntimeError), room.place():
-        raise RuntimeError  # whatever becomes of the request
+    with suppress(RuntimeError):
+        async with room.place():
+            raise RuntimeError  # whatever becomes of the request
     assert (room.coming, room.waiting) == (0, 0)

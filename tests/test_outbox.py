@@ -339,6 +339,26 @@ async def test_without_a_database_nothing_is_lost(house: House, clock: ManualClo
     assert (await house.row(letter)).outcome == "delivered"
 
 
+async def test_a_round_ends_when_the_last_letter_is_through(house: House) -> None:
+    """One finds the database away; the other must not go on when nobody waits for it any more."""
+    through: list[str] = []
+
+    async def carry(letter: Letter) -> str:
+        if letter.id == first:
+            raise DatabaseUnavailable
+        await asyncio.sleep(0.1)
+        through.append(letter.id)
+        return "250 accepted"
+
+    house.features.outbox.carried_by("webhook", carry)
+    first, second = await house.put(), await house.put()
+    with pytest.raises(DatabaseUnavailable):
+        await house.work()
+
+    assert through == [second]
+    assert (await house.row(second)).outcome == "delivered"
+
+
 async def test_a_change_hurries_its_letter_on_its_way(limen: Limen) -> None:
     """Long before the next round, and only when it is committed."""
     carrier = Carrier()

@@ -7,9 +7,9 @@ sign-ins must therefore slow nothing but sign-ins, and must not fill the memory:
     waiting   first come, first served, on the loop: whoever waits holds no thread
     refused   at once, where the wait would pass `queue_time`, or where every place is taken
 
-A request has much to do before its hash. It takes its place first, so that no more set out than can
-be served: were only those counted who have arrived, a flood would let everybody in, all would wait
-for the database, and none would arrive in time.
+A request goes to the database before its hash. It takes its place before that, so that no more set
+out than can be served: were only those counted who have arrived, a flood would let everybody in,
+all would wait for the database, and none would arrive in time.
 
 The wait is foretold from who has a place and how long hashes took of late. A client who goes
 away while waiting gives the place back, and that hash is never started; one that has started runs
@@ -22,9 +22,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -67,17 +67,17 @@ class HashingRoom:
         Raises:
             Busy: The wait would be too long, or the room is closed. Nothing was queued.
         """
-        with self.place() as place:
+        async with self.place() as place:
             return await place.run(work, *args, **kwargs)
 
-    @contextmanager
-    def place(self) -> Iterator["Place"]:
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator["Place"]:
         """Hold a place for a job that is not ready yet.
 
         Raises:
             Busy: The wait would be too long, or every place is taken.
         """
-        self._admit()
+        self.admit()
         self.coming += 1
         place = Place(self)
         try:
@@ -90,27 +90,38 @@ class HashingRoom:
         self._open = False
         self._threads.shutdown(cancel_futures=True)
 
-    async def wait_for_a_thread(self) -> None:
-        """Wait for a thread, first come, first served."""
-        self.waiting += 1
-        try:
-            await self._free.acquire()
-        finally:
-            self.waiting -= 1
+    def admit(self) -> None:
+        """Refuse a job that would have to wait too long.
 
-    def _admit(self) -> None:
+        Raises:
+            Busy: The wait would be too long, or the room is closed.
+        """
         wait = self._expected_wait()
         if wait <= self._queue_time and self.coming < self._places:
             return
         self._events.emit(HashingRefused())
         raise Busy(retry_after=max(1, math.ceil(wait)))
 
+    async def take_turn(self, place: "Place", work: Callable[[], T]) -> T:
+        """Do it in the next thread that is free, and give the place back when that begins.
+
+        Raises:
+            Busy: The room was closed meanwhile.
+        """
+        arrived = time.monotonic()
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
+        place.leave()
+        return await self._start(work, time.monotonic() - arrived)
+
     def _expected_wait(self) -> float:
         pending = self.running + self.coming
         return 0.0 if pending < self._size else pending * self._average / self._size
 
-    async def start(self, work: Callable[[], T], waited: float) -> T:
-        """Do it in the thread that was waited for."""
+    async def _start(self, work: Callable[[], T], waited: float) -> T:
         if not self._open:  # closed while this job waited: let the next in the queue learn it too
             self._free.release()
             raise Busy(retry_after=1)
@@ -143,10 +154,7 @@ class Place:
         Raises:
             Busy: The room was closed meanwhile.
         """
-        arrived = time.monotonic()
-        await self._room.wait_for_a_thread()
-        self.leave()
-        return await self._room.start(partial(work, *args, **kwargs), time.monotonic() - arrived)
+        return await self._room.take_turn(self, partial(work, *args, **kwargs))
 
     def leave(self) -> None:
         """Give the place back. May be repeated."""

@@ -1,7 +1,9 @@
 """Signing in: the order of the steps, top to bottom.
 
-    0. take a place for the hash         if there is none, refused in microseconds, before any work
-    1. take a slot in every limit        before anything is looked at, so that guessing is bounded
+    0. is there room to hash?            if not, refused in microseconds, before any other work
+    1. wait for one's turn               where others try the same account; then take a place for
+                                         the hash, so that no more set out than can be served, and
+       take a slot in every limit        before anything is looked at, so that guessing is bounded
     2. look the account up               unknown, disabled and locked ones go on with a stand-in
     3. verify the password               the same hash work in every case
     4. is the address verified?          if it must be; asked only where the password was right
@@ -171,20 +173,21 @@ class Login:
         self, email: str, password: str, client: Client
     ) -> AsyncIterator[RightPassword]:
         """Take the slots and check the password. The block may still find it worth nothing."""
-        with self._passwords.place() as place:
-            email_key = self._emails.lookup_key(email)
-            device = self._devices.recognise(client.device, email_key)
-            async with self._limits.attempt(*self._buckets(email_key, device, client)) as attempt:
-                account = await self._accounts.find(email)
-                stored = self._stored(account, email_key, is_known=device is not None)
-                verdict = await self._verify(password, stored, attempt, place)
-                try:
-                    if account is None or not verdict.matches:
-                        raise InvalidCredentials  # noqa: TRY301  the block raises it, too
-                    yield RightPassword(account, attempt, device, verdict.upgraded)
-                except InvalidCredentials:
-                    await self._count_failure(email_key, account, is_known=device is not None)
-                    raise
+        self._passwords.require_room()
+        email_key = self._emails.lookup_key(email)
+        device = self._devices.recognise(client.device, email_key)
+        turn = self._limits.turn(*self._buckets(email_key, device, client))
+        async with turn as attempted, self._passwords.place() as place, attempted as attempt:
+            account = await self._accounts.find(email)
+            stored = self._stored(account, email_key, is_known=device is not None)
+            verdict = await self._verify(password, stored, attempt, place)
+            try:
+                if account is None or not verdict.matches:
+                    raise InvalidCredentials  # noqa: TRY301  the block raises it, too
+                yield RightPassword(account, attempt, device, verdict.upgraded)
+            except InvalidCredentials:
+                await self._count_failure(email_key, account, is_known=device is not None)
+                raise
 
     def _buckets(self, email_key: str, device: str | None, client: Client) -> tuple[Bucket, Bucket]:
         """A known device has slots of its own instead of the account's, which strangers share."""

@@ -97,17 +97,17 @@ class PasswordReset:
             DatabaseUnavailable: Nothing has changed.
         """
         self._passwords.check_policy(password, email or "")
-        with self._passwords.place() as place:
-            email_key = None if email is None else self._emails.lookup_key(email)
-            async with self._codes.presented(
-                "reset", code, address=client.address, email_key=email_key
-            ) as presented:
-                await self._passwords.check_new(password, email or "")
-                password_hash = await self._passwords.hash(password, place)
-                async with self._log.change() as change:
-                    redeemed = await presented.redeem(change)
-                    self._passwords.check_policy(password, redeemed.email.shown)
-                    await self._set(change, redeemed, password_hash)
+        self._passwords.require_room()
+        email_key = None if email is None else self._emails.lookup_key(email)
+        async with self._codes.presented(
+            "reset", code, address=client.address, email_key=email_key
+        ) as presented:
+            await self._passwords.check_new(password, email or "")
+            password_hash = await self._passwords.hash(password)
+            async with self._log.change() as change:
+                redeemed = await presented.redeem(change)
+                self._passwords.check_policy(password, redeemed.email.shown)
+                await self._set(change, redeemed, password_hash)
         return self._devices.issue(redeemed.email.key)
 
     async def _set(self, change: Change, redeemed: Redeemed, password_hash: str) -> None:

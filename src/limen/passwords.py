@@ -21,7 +21,7 @@ import gzip
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -150,15 +150,23 @@ class Passwords:
                 field="password_hash",
             )
 
-    def place(self) -> AbstractContextManager[Place]:
-        """Hold a place for a password to hash, before anything else is done for it.
+    def require_room(self) -> None:
+        """Refuse at once what could not be hashed in time anyway.
 
         Raises:
-            Busy: It could not be hashed in time anyway.
+            Busy: The hashing queue is full.
+        """
+        self._room.admit()
+
+    def place(self) -> AbstractAsyncContextManager[Place]:
+        """Hold a place for a password to verify, while the database is asked for its hash.
+
+        Raises:
+            Busy: The hashing queue is full.
         """
         return self._room.place()
 
-    async def hash(self, password: str, place: Place | None = None) -> str:
+    async def hash(self, password: str) -> str:
         """Return a new hash of the password to store, as a PHC string.
 
         Raises:
@@ -167,7 +175,7 @@ class Passwords:
         """
         if not _is_possible(password):
             raise InvalidRequest("This cannot be a password.", field="password")
-        return await (place or self._room).run(argon2_hash, password, self._cost)
+        return await self._room.run(argon2_hash, password, self._cost)
 
     async def verify(
         self, password: str, stored: str | None, place: Place | None = None

@@ -21,8 +21,8 @@ database, no attempt: limits fail closed.
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -107,11 +107,18 @@ class RateLimits:
             Busy: Too many of the same bucket are in flight.
             DatabaseUnavailable: Nothing was admitted.
         """
-        rows = {bucket.row: bucket.policy.quota for bucket in buckets}
-        async with self._lanes.entered(rows):
-            attempt = await self._take_in_turn(tuple(sorted(buckets, key=lambda one: one.row)))
-            with self._lanes.undecided(rows):
-                yield attempt
+        async with self.turn(*buckets) as turn, turn as attempt:
+            yield attempt
+
+    @asynccontextmanager
+    async def turn(self, *buckets: Bucket) -> AsyncIterator[AbstractAsyncContextManager[Attempt]]:
+        """Wait until few enough of these buckets are in flight; give the attempt, to be entered.
+
+        Raises:
+            Busy: Too many of the same bucket are in flight.
+        """
+        async with self._lanes.entered({one.row: one.policy.quota for one in buckets}):
+            yield self._attempted(tuple(sorted(buckets, key=lambda one: one.row)))
 
     async def require_room(self, bucket: Bucket) -> None:
         """Refuse a full bucket without a write transaction; nothing is taken.
@@ -125,13 +132,18 @@ class RateLimits:
         try:
             await self._look([bucket])
         except _Full as full:
-            self._events.emit(LimitHit(bucket.policy.name))
-            raise full.refusal from None
+            raise self._refused(full) from None
 
     async def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         """Free the attempt's own slots, in the transaction of the success that earned it."""
         rows = {f"bucket{n}": bucket.row for n, bucket in enumerate(attempt.buckets)}
         await _giving_back(len(rows)).run(connection, rows | {"stamp": attempt.stamp})
+
+    @asynccontextmanager
+    async def _attempted(self, buckets: tuple[Bucket, ...]) -> AsyncIterator[Attempt]:
+        attempt = await self._take_in_turn(buckets)
+        with self._lanes.undecided([bucket.row for bucket in buckets]):
+            yield attempt
 
     async def _take_in_turn(self, buckets: tuple[Bucket, ...]) -> Attempt:
         while True:
@@ -142,12 +154,18 @@ class RateLimits:
             except _Full as full:
                 self._lanes.found_full(full.rows)
                 if not await self._lanes.another_decided(full.rows):
-                    self._events.emit(LimitHit(full.refusal.policy))
-                    raise full.refusal from None
+                    raise self._refused(full) from None
+
+    def _refused(self, full: "_Full") -> TooManyAttempts:
+        self._events.emit(LimitHit(full.refusal.policy))
+        return full.refusal
 
     async def _look(self, buckets: Sequence[Bucket]) -> None:
+        """Raise _Full if one of them is, with a statement that only reads."""
         async with self._database.read() as connection:
-            await self._require_room(connection, buckets, self._clock())
+            waits = await self._waits(connection, buckets, self._clock())
+        if full := {bucket: wait for bucket, wait in waits.items() if wait > 0}:
+            raise _Full(full)
 
     async def _take(self, buckets: tuple[Bucket, ...]) -> Attempt:
         now = self._clock()
@@ -156,7 +174,7 @@ class RateLimits:
             taken = await self._taking(len(buckets)).run(connection, _values(attempt, now))
             admitted = set(taken.scalars())
             if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
-                await self._require_room(connection, refusing, now)
+                raise _Full(await self._waits(connection, refusing, now))
         return attempt
 
     def _taking(self, buckets: int) -> Prepared:
@@ -165,29 +183,30 @@ class RateLimits:
             self._statements[buckets] = Prepared(statement)
         return self._statements[buckets]
 
-    async def _require_room(
+    async def _waits(
         self, connection: AsyncConnection, buckets: Sequence[Bucket], now: int
-    ) -> None:
-        """Raise _Full, with the policy that asks for the longest wait, if one of them is full."""
-        policies = {bucket.row: bucket.policy for bucket in buckets}
-        found = await connection.execute(
+    ) -> dict[Bucket, int]:
+        """Return the microseconds until each bucket has room; where that is not above 0, it has."""
+        by_row = {bucket.row: bucket for bucket in buckets}
+        rows = await connection.execute(
             select(rate_limits.c.bucket, rate_limits.c.stamps).where(
-                rate_limits.c.bucket.in_(policies)
+                rate_limits.c.bucket.in_(by_row)
             )
         )
-        waits = {row: _wait(stamps, policies[row], now) for row, stamps in found}
-        if full := {row: wait for row, wait in waits.items() if wait > 0}:
-            longest = max(full, key=full.__getitem__)
-            raise _Full([*full], _refusal(policies[longest], full[longest]))
+        waits = dict.fromkeys(buckets, 0)
+        for row, stamps in rows:
+            waits[by_row[row]] = _wait(stamps, by_row[row].policy, now)
+        return waits
 
 
 class _Full(Exception):
-    """Buckets are full; it rolls back the transaction that found them so."""
+    """These buckets are full, for so long; it rolls back the transaction that found them so."""
 
-    def __init__(self, rows: list[str], refusal: TooManyAttempts) -> None:
+    def __init__(self, waits: Mapping[Bucket, int]) -> None:
         super().__init__()
-        self.rows = rows
-        self.refusal = refusal
+        longest = max(waits, key=waits.__getitem__)
+        self.rows = [bucket.row for bucket in waits]
+        self.refusal = _refusal(longest.policy, waits[longest])
 
 
 @cache

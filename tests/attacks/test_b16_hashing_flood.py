@@ -92,3 +92,20 @@ async def test_the_queue_has_an_end_that_can_be_foretold(
     statuses = Counter([(await one).status_code for one in guesses])
 
     assert statuses == {503: 22, 401: 8}
+
+
+async def test_a_crowd_at_one_account_takes_nobody_elses_place(
+    limen: Limen, stranger: httpx2.AsyncClient
+) -> None:
+    """Room for eight, thirty guesses at one account: its five are in flight, the others wait."""
+    await limen.features.accounts.create("ada@example.com", PASSWORD)
+    room = limen.features.room
+    async with occupied(room):
+        room._average = 0.125
+        crowd = [asyncio.create_task(guess(stranger, "victim@example.com")) for _ in range(30)]
+        await until(lambda: room.waiting == 5)
+        ada = asyncio.create_task(attempt(stranger, "ada@example.com"))
+        await until(lambda: room.waiting == 6)
+    await asyncio.gather(*crowd)
+
+    assert (await ada).status_code == 200
