@@ -459,6 +459,15 @@ def test_migrating_again_changes_nothing(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_start_on_a_migrated_database_does_not_load_alembic(path: Path) -> None:
+    program = f"{MIGRATE}; print('alembic' in sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program, url(path)], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout == "False\n"
+
+
 def test_what_is_no_database_is_a_mistake_of_configuration(tmp_path: Path) -> None:
     path = tmp_path / "limen.db"
     path.write_bytes(b"this is no database" * 1000)

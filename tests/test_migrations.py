@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table, select
@@ -97,9 +96,7 @@ def migrated_to(url: str, revision: str) -> None:
         migrations._make_file(path)
         migrations._use_wal(path)
     with migrations._connection(url, alone=True) as connection:
-        config = migrations._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        migrations._migrate_to(connection, revision)
 
 
 def as_it_stands(connection: Connection) -> MetaData:

@@ -16,7 +16,7 @@ def migrate(only_status: bool, as_json: bool) -> None:
     On SQLite, 'limen serve' does so by itself at every start. On PostgreSQL it refuses to start
     until this was done, because other machines may still run the version before.
     """
-    from limen.database import migrate as database  # noqa: PLC0415  loads Alembic
+    from limen.database import migrate as database  # noqa: PLC0415  loads SQLAlchemy
 
     url = Settings.from_environment().database_url
     before = database.status(url) if only_status else database.migrate(url)

@@ -4,7 +4,8 @@ The migrations ship in the wheel. On SQLite they run at start: whoever upgrades 
 file. On PostgreSQL an operator runs them, because other machines may still run the version before.
 They run in one transaction that keeps other migrations out (an immediate one, an advisory lock), so
 that of two that start at once one migrates and the other finds it done, and a migration that fails
-leaves the database as it was. Where nothing is to be done, nothing is locked.
+leaves the database as it was. Where nothing is to be done, nothing is locked, and Alembic, which
+takes a while to load, is not even imported.
 
 On PostgreSQL a new column needs a table for itself for a moment. Whoever waits for that keeps all
 others waiting behind him, so a migration waits a second at most, lets them pass, and tries again.
@@ -18,12 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, pool
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, pool
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
 
@@ -82,11 +78,25 @@ def migrate(url: str) -> SchemaStatus:
 def _upgrade(url: str) -> SchemaStatus:
     with _connection(url, alone=True) as connection:
         before = _status(connection)
+        if before.current not in (None, *_revisions()):
+            raise ConfigurationError(
+                "LIMEN_DATABASE_URL",
+                "the database was changed by a newer limen",
+                "that version of limen, or a backup from before the upgrade",
+            )
         if not before.is_current:
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _migrate_to(connection, needed_revision())
     return before
+
+
+def _migrate_to(connection: Connection, revision: str) -> None:
+    from alembic import command  # noqa: PLC0415  it loads slowly, and is rarely needed
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def _is_kept_waiting(error: DatabaseUnavailable) -> bool:
@@ -137,22 +147,23 @@ def _use_wal(path: Path) -> None:
 
 
 def _status(connection: Connection) -> SchemaStatus:
-    current = MigrationContext.configure(connection).get_current_revision()
+    current = None
+    if inspect(connection).has_table("alembic_version"):
+        select = "SELECT version_num FROM alembic_version"
+        current = connection.exec_driver_sql(select).scalar_one_or_none()
     return SchemaStatus(current, needed_revision())
 
 
-@cache
 def needed_revision() -> str:
     """Return the revision of the schema that this version of limen needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None  # noqa: S101  the wheel carries at least the first migration
-    return head
+    return max(_revisions())
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
+@cache
+def _revisions() -> frozenset[str]:
+    """Return the revisions that this version knows, which are numbered, as their files are."""
+    files = (MIGRATIONS / "versions").glob("[0-9]*.py")
+    return frozenset(path.name.partition("_")[0] for path in files)
 
 
 @contextmanager
@@ -162,12 +173,6 @@ def _connection(url: str, *, alone: bool = False) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except CommandError:  # the revision is none of those that Alembic finds in this version
-        raise ConfigurationError(
-            "LIMEN_DATABASE_URL",
-            "the database was changed by a newer limen",
-            "that version of limen, or a backup from before the upgrade",
-        ) from None
     except (IntegrityError, ProgrammingError):
         raise  # a mistake of ours
     except OperationalError as error:
