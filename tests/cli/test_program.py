@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from limen import __version__
 from limen.cli.commands import as_document
 from limen.cli.program import limen as program
 from tests.cli.conftest import Call
@@ -72,6 +73,10 @@ def test_a_noun_alone_is_answered_with_its_help(call: Call) -> None:
 def test_the_version_is_told(call: Call) -> None:
     assert call("version").stdout.startswith("limen 0.")
     assert call("version", "--json").stdout.startswith('{\n  "limen": "0.')
+
+
+def test_the_version_is_told_as_other_programs_tell_it(call: Call) -> None:
+    assert call("--version").stdout == f"limen {__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,18 @@ def test_a_computed_hash_is_counted_and_not_told(logging_to: Logging) -> None:
     assert output.text() == ""
 
 
+@pytest.mark.parametrize("outcome", ["busy", "too_many_attempts"])
+def test_a_refusal_is_one_line_and_a_flood_no_more_than_that(
+    outcome: events.SignInOutcome, logging_to: Logging
+) -> None:
+    output = logging_to("json")
+    log_events(events.HashingRefused())
+    log_events(events.SignIn(outcome))
+
+    (line,) = output.objects()
+    assert line["event"] == "hashing queue full"
+
+
 def test_every_kind_of_event_has_its_line() -> None:
     kinds = [kind for kind in vars(events).values() if isinstance(kind, type)]
 

@@ -2,6 +2,7 @@
 
 import click
 
+from limen import __version__
 from limen.cli.audit import audit
 from limen.cli.calibrate import calibrate
 from limen.cli.clients import clients
@@ -34,6 +35,7 @@ COMMANDS = (
 
 
 @click.group("limen", cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="limen %(version)s", help="Show the version and exit.")
 def limen() -> None:
     """The login of your application.
 
