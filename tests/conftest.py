@@ -3,6 +3,7 @@
 Whatever touches data runs twice, on a SQLite file and on PostgreSQL.
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ import httpx2
 import pytest
 
 from limen import app as standalone
+from limen.cli import GARBAGE
 from limen.database import postgresql as postgresql_module
 from limen.database import sqlite
 from limen.database.migrate import migrate
@@ -85,15 +87,19 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def migrated_sqlite_url(tmp_path: Path, sqlite_url: str, migrated_file: Path) -> str:
+    """The URL of a file with empty tables, for this test alone."""
+    (tmp_path / "data").mkdir(0o700)
+    shutil.copy(migrated_file, tmp_path / "data" / "limen.db")
+    return sqlite_url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(
-    request: pytest.FixtureRequest, tmp_path: Path, sqlite_url: str, migrated_file: Path
-) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty database for this test alone, of either kind, or of one: `@on_sqlite`."""
     if request.param == "sqlite":
-        (tmp_path / "data").mkdir(0o700)
-        shutil.copy(migrated_file, tmp_path / "data" / "limen.db")
-        yield sqlite_url
+        yield request.getfixturevalue("migrated_sqlite_url")
     else:
         databases: Databases = request.getfixturevalue("postgresql")
         with databases.migrated() as url:
@@ -164,6 +170,13 @@ async def stranger(limen: Limen) -> AsyncIterator[httpx2.AsyncClient]:
     """A client elsewhere that has never signed in, and so is no known device."""
     async with calling_from(limen, "198.51.100.7") as client:
         yield client
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often: not at all among what was imported and collected."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 20, 20)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -20,9 +20,9 @@ TYPES = {"/account": "text/html", "/account.js": "text/javascript", "/account.cs
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
+def database_url(migrated_sqlite_url: str) -> str:
     """A file of the package is no matter of the database."""
-    return sqlite_url
+    return migrated_sqlite_url
 
 
 def policy_of(answer: httpx2.Response) -> dict[str, str]:

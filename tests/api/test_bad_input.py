@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
 from limen.limen import Limen
+from limen.settings import Settings
 from tests.conftest import on_sqlite
 from tests.people import AUTH
 from tests.refusals import CANARY, no_echo, problem
@@ -60,9 +62,13 @@ def _members(
     return tuple(schema.get("properties", ())), tuple(schema.get("required", ()))
 
 
-@pytest.fixture
-async def all_routes(http: httpx2.AsyncClient) -> list[Route]:
-    found = routes((await http.get("/openapi.json")).json())
+@pytest.fixture(scope="module")
+def all_routes(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
+    limen = Limen(Settings(data_dir=tmp_path_factory.mktemp("never-opened")))
+    app = FastAPI()
+    for router in (limen.router, limen.admin_router, limen.operations_router):
+        app.include_router(router)
+    found = routes(app.openapi())
     assert len(found) >= 19  # so that nothing below runs over an empty list
     return found
 
@@ -81,12 +87,6 @@ def posts(all_routes: list[Route]) -> list[Route]:
         "email/change/confirm",
     }
     return found
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """What is refused by its form reaches no database."""
-    return sqlite_url
 
 
 @pytest.fixture(autouse=True)

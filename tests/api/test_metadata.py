@@ -23,9 +23,9 @@ ISSUER = "https://login.example.com"
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
+def database_url(migrated_sqlite_url: str) -> str:
     """What the settings say alone reaches no database."""
-    return sqlite_url
+    return migrated_sqlite_url
 
 
 @pytest.fixture

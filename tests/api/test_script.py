@@ -15,9 +15,9 @@ SERVED = {"/limen.js": "text/javascript", "/limen.d.ts": "text/plain"}
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
+def database_url(migrated_sqlite_url: str) -> str:
     """A file of the package is no matter of the database."""
-    return sqlite_url
+    return migrated_sqlite_url
 
 
 @pytest.mark.parametrize("path", SERVED)

@@ -66,8 +66,8 @@ def settings(tmp_path: Path, sqlite_url: str, server: MailServer) -> Settings:
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
+def database_url(migrated_sqlite_url: str) -> str:
+    return migrated_sqlite_url
 
 
 async def test_every_link_leads_to_the_public_url(

@@ -32,9 +32,9 @@ HEADERS = [
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
+def database_url(migrated_sqlite_url: str) -> str:
     """What is refused never comes near a database."""
-    return sqlite_url
+    return migrated_sqlite_url
 
 
 async def test_a_line_break_in_an_address_is_refused(

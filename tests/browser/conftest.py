@@ -31,9 +31,9 @@ class Person(NamedTuple):
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
+def database_url(migrated_sqlite_url: str) -> str:
     """What a browser does with answers does not depend on the database behind them."""
-    return sqlite_url
+    return migrated_sqlite_url
 
 
 @pytest.fixture
