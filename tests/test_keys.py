@@ -76,7 +76,7 @@ async def test_a_rotated_key_is_published_before_it_signs_and_kept_until_its_tok
 ) -> None:
     old = kid(ada)
     new = (await limen.features.keys.rotate()).kid
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     story = []
     for seconds in (
         0,
@@ -225,7 +225,7 @@ async def test_in_an_emergency_a_new_key_signs_and_all_others_are_refused_everyw
     leaked = ada.tokens["access_token"]
     made = await twin.features.keys.rotate(emergency=True)
     for worker in (limen, twin):
-        await worker.features.follow()
+        await worker.features.following.catch_up()
         with pytest.raises(InvalidToken, match="key that is not known"):
             await worker.verifier.verify(leaked)
         assert published(worker) == [made.kid]
@@ -243,7 +243,7 @@ async def test_a_key_that_was_to_sign_next_never_does_after_an_emergency(
     await limen.features.keys.rotate()
     clock.tick(1)
     made = await limen.features.keys.rotate(emergency=True)
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     clock.tick(PUBLISHED_BEFORE_SIGNING / SECOND + 1)
 
     await ada.sign_in()
@@ -256,10 +256,10 @@ async def test_a_token_of_a_key_that_was_not_heard_of_yet_waits_for_the_keys_to_
 ) -> None:
     """Its worker may have made the key a moment ago: refusing it would be wrong."""
     await limen.features.keys.rotate(emergency=True)
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     await ada.sign_in()
     twin._memory.ring.replace(key for key in twin._memory.ring.all if key.kid != kid(ada))
-    twin.features._keys_announced = True  # as when the announcement has only just come
+    twin.features.following._is_announced = True  # as when the announcement has only just come
 
     assert (await twin.verifier.verify(ada.tokens["access_token"])).user_id == ada.user_id
 

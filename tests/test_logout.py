@@ -30,12 +30,12 @@ async def test_a_token_of_a_key_that_was_not_heard_of_yet_ends_its_session_too(
     limen: Limen, twin: Limen, ada: Person
 ) -> None:
     await limen.features.keys.rotate(emergency=True)
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     await ada.sign_in()
     access = ada.tokens["access_token"]
     kid = jwt.get_unverified_header(access)["kid"]
     twin._memory.ring.replace(key for key in twin._memory.ring.all if key.kid != kid)
-    twin.features._keys_announced = True  # as when the announcement has only just come
+    twin.features.following._is_announced = True  # as when the announcement has only just come
     await twin.features.logout.sign_out(refresh_token=None, access_token=access)
 
     assert (await ada.refresh()).status_code == 401

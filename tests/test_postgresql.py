@@ -174,7 +174,7 @@ async def test_two_that_start_at_once_make_one_signing_key(
     async def run(ready: asyncio.Barrier) -> list[str]:
         async with running(settings, clock, happened.append) as limen:
             await ready.wait()
-            await limen.features.follow()
+            await limen.features.following.catch_up()
             return [key.kid for key in limen.features.memory.ring.all]
 
     ready = asyncio.Barrier(4)

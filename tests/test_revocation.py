@@ -97,7 +97,7 @@ async def test_an_account_that_was_voided_with_other_settings_stays_so_while_a_t
         ada = await somebody(server, http)
         async with running(settings, clock) as shell:
             await shell.features.accounts.disable(ada.user_id)
-        await server.features.follow()
+        await server.features.following.catch_up()
         clock.tick(MAX_LIFETIME_SECONDS - 1)
         await server.features.keep_house()
 
@@ -119,14 +119,14 @@ async def test_the_shorter_log_of_a_restored_database_is_followed_from_its_begin
     for _ in range(3):
         await ada.sign_in()
         await ada.log_out()
-    await limen.features.follow()
+    await limen.features.following.catch_up()
 
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     backup.replace(path)
     async with running(limen.settings, clock) as other:
         await other.features.accounts.disable(eve.user_id)
-    await limen.features.follow()
+    await limen.features.following.catch_up()
 
     assert (await eve.me()).status_code == 401
     assert (await ada.me()).status_code == 401  # what this process knew, it knows
@@ -166,10 +166,9 @@ async def test_a_memory_is_believed_for_ten_seconds(limen: Limen, ada: Person) -
 
 
 async def test_new_keys_are_taken_over_although_the_first_reading_of_them_failed(
-    limen: Limen,
+    limen: Limen, twin: Limen
 ) -> None:
     """The announcement is pulled once; the keys behind it may need a second try."""
-    made = await limen.features.keys.rotate()
     reader = limen.features.database._reader.sync_engine
 
     def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -177,9 +176,10 @@ async def test_new_keys_are_taken_over_although_the_first_reading_of_them_failed
             raise disk_error(limen)
 
     event.listen(reader, "before_cursor_execute", fail)
+    made = await twin.features.keys.rotate()
     with pytest.raises(DatabaseUnavailable):
-        await limen.features.follow()
+        await limen.features.following.catch_up()
     event.remove(reader, "before_cursor_execute", fail)
-    await limen.features.follow()
+    await limen.features.following.catch_up()
 
     assert limen._memory.ring.find(made.kid) is not None

@@ -142,7 +142,7 @@ async def test_a_signing_key_goes_when_it_has_retired(
     (first,) = limen.features.memory.ring.all
     second = await limen.features.keys.rotate()
     clock.tick(600)  # the new one signs from now on
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     await ada.sign_in()
     clock.tick(DAY + 59)
     await limen.features.sweep.once()

@@ -41,11 +41,11 @@ from limen.errors import DatabaseUnavailable
 from limen.events import Events
 from limen.explanation import Explanations
 from limen.feed import Feed
+from limen.following import Following
 from limen.hashing import HashingRoom
 from limen.inbox import Inbox
 from limen.introspection import Introspection
 from limen.invitations import Invitations
-from limen.key_ring import SigningKey
 from limen.keys import SigningKeys
 from limen.lock import Lock
 from limen.login import Login, LoginPolicies
@@ -103,7 +103,6 @@ class Features:
         self.memory = kit.memory
         self.database = kit.database
         self.secret = kit.secret
-        self._keys_announced = self._keys_unread = False
         policies = Policies.of(kit.settings)
         limits = RateLimits(
             kit.database,
@@ -188,6 +187,7 @@ class Features:
         self.keys = SigningKeys(
             kit.database, self.log, kit.secret, algorithm=settings.signing_algorithm, clock=clock
         )
+        self.following = Following(self.log, self.keys, kit.memory.ring)
         self.tokens = Tokens(
             kit.memory.ring,
             kit.secret,
@@ -362,8 +362,7 @@ class Features:
                 template of a mail is wrong.
             DatabaseUnavailable: The database cannot be read or written.
         """
-        await self.log.pull()  # first, so that keys made from now on are announced to us
-        self.memory.ring.replace(await self.keys.open(to_serve=to_serve))
+        await self.following.begin(to_serve=to_serve)
         self.passwords.learn(await self.accounts.sample_hashes())
         if to_serve:
             self.mail_delivery.check()
@@ -371,51 +370,13 @@ class Features:
             await self.audit.take_over()
         await self.webhook_letters.refresh()
 
-    async def follow(self) -> None:
-        """Obey what other processes have revoked, and take over the keys they have made."""
-        pulled = await self.log.pull()
-        self._keys_announced |= self.log.began_anew
-        self._keys_announced |= any(revocation.kind == "keys" for revocation in pulled)
-        if self._keys_announced:  # once, so it is kept in mind until the keys were really read
-            await self._take_over_keys()
-            self._keys_announced = False
-
-    async def _take_over_keys(self) -> None:
-        try:
-            keys = await self.keys.load()
-        except DatabaseUnavailable:
-            self._keys_unread = True
-            raise
-        self._keys_unread = False
-        if keys:  # without any, those that were known go on
-            self.memory.ring.replace(keys)
-
-    async def rotate_keys(self, *, emergency: bool = False) -> SigningKey:
-        """Make a new signing key, and take it over here at once (`limen.keys`).
-
-        Raises:
-            DatabaseUnavailable: Nothing has changed.
-        """
-        made = await self.keys.rotate(emergency=emergency)
-        await self.follow()
-        return made
-
-    async def seal_trail(self) -> None:
-        """Bind into the audit trail what has happened since the last round."""
-        await self.audit.seal()
-
     async def readiness(self) -> dict[str, str]:
         """Return what each check says: "ok", or in a few words what is wrong."""
         return {
             "database": await self._database_check(),
-            "keys": self._keys_check(),
+            "keys": self.following.check(),
             "revocations": "ok" if self.memory.revocations.is_fresh else "not followed lately",
         }
-
-    def _keys_check(self) -> str:
-        if self._keys_unread:
-            return "new ones could not be read"
-        return "ok" if self.memory.ring.all else "no signing key"
 
     async def _database_check(self) -> str:
         try:

@@ -80,16 +80,16 @@ async def opened(
 @asynccontextmanager
 async def in_the_background(features: Features) -> AsyncIterator[None]:
     """Follow the revocations and keep house for the length of the block."""
-    following = features.memory.rounds
+    rounds = features.memory.rounds
     tasks = [
-        asyncio.create_task(_listen(features.database, following)),
-        asyncio.create_task(following.repeat(features.follow)),
+        asyncio.create_task(_listen(features.database, rounds)),
+        asyncio.create_task(rounds.repeat(features.following.catch_up)),
         asyncio.create_task(Rounds(HOUSEKEEPING_SECONDS).repeat(features.keep_house)),
-        asyncio.create_task(features.audit.rounds.repeat(features.seal_trail)),
+        asyncio.create_task(features.audit.rounds.repeat(features.audit.seal)),
         asyncio.create_task(
             features.webhook_letters.rounds.repeat(features.webhook_letters.refresh)
         ),
-        *(asyncio.create_task(rounds) for rounds in features.outbox.rounds()),
+        *(asyncio.create_task(delivery) for delivery in features.outbox.rounds()),
     ]
     for task in tasks:
         task.add_done_callback(_report)
@@ -110,9 +110,9 @@ def _tell_where_mail_goes(settings: Settings) -> None:
             _logger.warning("mail is not sent at all: LIMEN_SMTP_URL names no mail server")
 
 
-async def _listen(database: Database, following: Rounds) -> None:
+async def _listen(database: Database, rounds: Rounds) -> None:
     async for _ in database.hints():
-        following.hurry()
+        rounds.hurry()
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -33,7 +33,7 @@ class Rounds:
         self._began_at = 0.0
         self._begun = self._ended = self._succeeded = 0  # the numbers of the last rounds that did
 
-    async def repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def repeat(self, step: Callable[[], Awaitable[object]]) -> None:
         """Take the step, round after round, until cancelled."""
         self._early, self._end = asyncio.Event(), asyncio.Event()  # of this event loop
         self._running = True
@@ -67,7 +67,7 @@ class Rounds:
                     await self._end.wait()
         return self._succeeded >= awaited
 
-    async def _round(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _round(self, step: Callable[[], Awaitable[object]]) -> None:
         self._begun += 1
         self._began_at = time.monotonic()
         if await _succeeds(step):
@@ -80,7 +80,7 @@ class Rounds:
         self._end = asyncio.Event()
 
 
-async def _succeeds(step: Callable[[], Awaitable[None]]) -> bool:
+async def _succeeds(step: Callable[[], Awaitable[object]]) -> bool:
     try:
         await step()
     except DatabaseUnavailable:

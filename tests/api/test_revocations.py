@@ -44,7 +44,7 @@ async def test_it_names_what_was_revoked_in_order_and_nobody(limen: Limen, ada: 
     eve = await somebody(limen, ada.http, "eve@example.com")
     await ada.log_out()
     await limen.features.accounts.disable(eve.user_id)
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     answer = await ada.http.get(PATH)
 
     page = answer.json()
@@ -83,7 +83,7 @@ async def test_a_verifier_elsewhere_that_follows_it_refuses_the_same_tokens(
         elsewhere.check(person.tokens["access_token"])
     await ada.log_out()
     await limen.features.accounts.disable(eve.user_id)
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     await follow()
 
     elsewhere.check(bob.tokens["access_token"])
@@ -95,7 +95,7 @@ async def test_a_verifier_elsewhere_that_follows_it_refuses_the_same_tokens(
 async def test_a_long_poll_is_answered_when_another_worker_revokes(
     limen: Limen, twin: Limen, ada: Person
 ) -> None:
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     task = await waiting(ada.http, limen, limen.features.log.seq)
     began = time.monotonic()
     await twin.features.accounts.disable(ada.user_id)
@@ -107,7 +107,7 @@ async def test_a_long_poll_is_answered_when_another_worker_revokes(
 
 
 async def test_a_long_poll_ends_when_its_time_is_over(limen: Limen, ada: Person) -> None:
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     async with asyncio.timeout(LONG / 2):
         page = await read(ada.http, limen.features.log.seq, wait=1)
 
@@ -122,7 +122,7 @@ async def test_a_long_log_comes_in_pages_and_none_is_missed(
     for _ in range(8):
         await ada.sign_in()
         await ada.log_out()
-    await limen.features.follow()
+    await limen.features.following.catch_up()
 
     pages = [await read(ada.http)]
     while not pages[-1]["complete"]:
@@ -149,7 +149,7 @@ async def test_a_number_of_a_time_before_a_restore_is_answered_from_the_beginnin
     limen: Limen, ada: Person
 ) -> None:
     await ada.log_out()
-    await limen.features.follow()
+    await limen.features.following.catch_up()
 
     page = await read(ada.http, after=4711, wait=LONG)
     assert [entry["seq"] for entry in page["entries"]] == [1, 2]
@@ -161,7 +161,7 @@ async def test_a_log_as_long_as_the_old_one_but_another_is_answered_from_the_beg
 ) -> None:
     """As after a failover that lost the last entry, in the place of which another was written."""
     await ada.log_out()
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     page = await read(ada.http)
     same = await read(ada.http, page["seq"], page["mark"])
     other = await read(ada.http, page["seq"], page["mark"][:-1] + "?")
@@ -183,7 +183,7 @@ async def test_whoever_waits_is_told_at_once_when_this_process_knows_too_little(
     limen: Limen, ada: Person
 ) -> None:
     """Another process may know more: he can ask there while his own knowledge is good."""
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     task = await waiting(ada.http, limen, limen.features.log.seq)
     async with aged(limen, BOUND_SECONDS + 1), asyncio.timeout(LONG / 2):
         with pytest.raises(AssertionError, match="revocations_stale"):
@@ -201,7 +201,7 @@ async def test_one_too_many_that_would_wait_is_answered_at_once(
     limen: Limen, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "MAX_WAITING", 1)
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     seq = limen.features.log.seq
     first = await waiting(ada.http, limen, seq)
     async with asyncio.timeout(LONG / 2):
@@ -215,7 +215,7 @@ async def test_one_too_many_that_would_wait_is_answered_at_once(
 async def test_whoever_waits_is_answered_when_the_process_is_about_to_stop(
     limen: Limen, ada: Person
 ) -> None:
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     task = await waiting(ada.http, limen, limen.features.log.seq)
     limen.features.feed.close()
 
@@ -228,7 +228,7 @@ async def test_an_entry_that_no_token_needs_leaves_the_feed(
     limen: Limen, ada: Person, clock: ManualClock
 ) -> None:
     await ada.log_out()
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     clock.tick(86400)
     await limen.features.keep_house()
 

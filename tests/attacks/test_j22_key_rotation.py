@@ -60,7 +60,7 @@ async def test_a_rotation_refuses_no_token_anywhere(
         await elsewhere.check(ada.tokens["access_token"])  # its copy is as old as it can be
         await limen.features.keys.rotate()
         for worker in (limen, other):
-            await worker.features.follow()
+            await worker.features.following.catch_up()
         live: dict[str, int] = {}
         kids = []
         minutes = (PUBLISHED_BEFORE_SIGNING // SECOND + LIFETIME) // MINUTE + 5
@@ -89,10 +89,10 @@ async def test_a_worker_that_heard_late_still_verifies_before_the_new_key_signs(
     """It has ten minutes to hear of it, and asks every second."""
     async with running(settings, clock) as other:
         await limen.features.keys.rotate()
-        await limen.features.follow()
+        await limen.features.following.catch_up()
         clock.tick(PUBLISHED_BEFORE_SIGNING / SECOND - 1)
         other.verifier.authenticate(issue(limen, clock))
-        await other.features.follow()
+        await other.features.following.catch_up()
         clock.tick(1)
 
         other.verifier.authenticate(issue(limen, clock))
@@ -104,7 +104,7 @@ async def test_the_old_key_is_gone_when_no_token_of_it_can_be_alive_whatever_the
     last = ada.tokens["access_token"]
     old = jwt.get_unverified_header(last)["kid"]
     await limen.features.keys.rotate()
-    await limen.features.follow()
+    await limen.features.following.catch_up()
     clock.tick((PUBLISHED_BEFORE_SIGNING + LONGEST + MARGIN) / SECOND)
 
     (key,) = (await ada.http.get("/.well-known/jwks.json")).json()["keys"]

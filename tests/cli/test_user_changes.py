@@ -72,7 +72,7 @@ def test_a_server_obeys_what_the_command_line_changes(call: Call, data: Path) ->
             ada = await somebody(limen, http)
             await asyncio.to_thread(call, "users", "set-scope", ADA, "orders")
             await asyncio.to_thread(call, "users", "set-roles", ADA, "editor")
-            await limen.features.follow()
+            await limen.features.following.catch_up()
             assert (await ada.me()).status_code == 401
             assert (await ada.refresh()).status_code == 200
             claims = limen.verifier.check(ada.tokens["access_token"])

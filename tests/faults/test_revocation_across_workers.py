@@ -192,11 +192,11 @@ async def test_a_lower_number_that_is_committed_late_is_not_missed(
         overtaking = asyncio.create_task(twin.features.accounts.disable(eve.user_id))
         for _ in range(5):
             await asyncio.sleep(0.05)
-            await twin.features.follow()
+            await twin.features.following.catch_up()
         assert not overtaking.done()
         assert twin.features.log.seq == lower - 1
     await overtaking
-    await twin.features.follow()
+    await twin.features.following.catch_up()
 
     log = twin.features.log.newer(lower - 1, 10)
     assert [(entry.seq, entry.revocation.kind) for entry in log] == [

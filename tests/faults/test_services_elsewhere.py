@@ -221,7 +221,7 @@ async def test_a_rotation_refuses_nobody_from_its_first_to_its_last_day(
             tokens = [person.tokens["access_token"]]
             await verifier.verify(tokens[0])
             await limen.features.keys.rotate()
-            await limen.features.follow()
+            await limen.features.following.catch_up()
             for minutes in range(0, 60, 3):
                 await person.refresh()
                 tokens.append(person.tokens["access_token"])

@@ -56,7 +56,7 @@ def rotate(emergency: bool, as_json: bool) -> None:
     """
 
     async def work(features: "Features") -> dict[str, Any]:
-        made = await features.rotate_keys(emergency=emergency)
+        made = await features.following.rotate_keys(emergency=emergency)
         return _document(made, made.state(system_clock(), features.memory.ring.signing.kid))
 
     made = run(Settings.from_environment(), work)

@@ -91,7 +91,7 @@ async def test_what_an_account_may_do_changes_at_once_and_no_session_ends(
         changed = await ask(
             root, f"PATCH /users/{ada.user_id}", {"scope": "orders", "roles": "editor reader"}
         )
-        await twin.features.follow()
+        await twin.features.following.catch_up()
         there = await Person(other, "", "", tokens=ada.tokens).me()
 
     assert (changed.json()["scope"], changed.json()["roles"]) == ("orders", "editor reader")

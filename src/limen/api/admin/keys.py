@@ -23,5 +23,5 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
         `emergency` it signs at once: all access tokens are refused from now on, the one of this
         request included, and clients refresh theirs.
         """
-        await limen.features.rotate_keys(emergency=body is not None and body.emergency)
+        await limen.features.following.rotate_keys(emergency=body is not None and body.emergency)
         return KeysReply(keys=[KeyReply.of(*one) for one in limen.memory.ring.states()])
