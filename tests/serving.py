@@ -15,7 +15,12 @@ async def listening(app: ASGIApp, unix: Path | None = None) -> AsyncIterator[str
     """Serve the application for the length of the block, on TCP or at a path; give its base URL."""
     with _bound(unix) as listener:
         config = uvicorn.Config(
-            app, proxy_headers=False, server_header=False, log_config=None, lifespan="off"
+            app,
+            http="h11",  # as limen serve, whatever else is installed
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            lifespan="off",
         )
         server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # pytest has its own
