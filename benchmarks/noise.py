@@ -22,6 +22,8 @@ SPINS = 9
 SLOWER = 1.30  # than the best spin: more than what a clock rate wanders by itself
 OTHERS = 0.10  # of one core, to other programs and to the host: a kernel thread or two need less
 SETTLE_SECONDS = 0.2
+IDLE_SECONDS = 0.5  # for so long nobody works, when what was begun is done
+PATIENCE_SECONDS = 60.0
 
 _PROC = Path("/proc")
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -63,6 +65,16 @@ class Noise:
             watched.disturbance = f"others used {others / took:.2f} cores"
         elif slower > SLOWER:
             watched.disturbance = f"the cores were {slower:.2f} times slower"
+
+
+def wait_until_idle() -> None:
+    """Wait until the cores are let alone: a server goes on with what nobody waits for any more."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        before = _everybodys()
+        time.sleep(IDLE_SECONDS)
+        if _everybodys() - before <= OTHERS * IDLE_SECONDS:
+            return
 
 
 def _everywhere() -> ThreadPoolExecutor:

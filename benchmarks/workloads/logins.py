@@ -1,6 +1,5 @@
 """Logins a second: 64 clients, distinct accounts, against the bare hash on as many threads."""
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -17,12 +16,12 @@ from benchmarks.bench import Bench, Result
 from benchmarks.figures import Finding, Target, interleaved, ratio
 from benchmarks.hashing import HASH_LOOP, hash_loop
 from benchmarks.load import Asking, ask
+from benchmarks.noise import wait_until_idle
 from benchmarks.peers_running import django, entered, fastapi_users, tutorial
 from benchmarks.population import populate
 from benchmarks.processes import limen_serves
 
 CLIENTS = 64
-BACKLOG = 3.0  # seconds: what was asked for and not waited for is hashed beside the next arm
 PEOPLE = 1000
 EMAILS = [f"person{n}@example.com" for n in range(PEOPLE)]
 
@@ -84,7 +83,7 @@ def _peers(bench: Bench, stack: ExitStack, hashing: str, notes: list[str]) -> di
 def _arm(url: str, asking: Asking) -> Arm:
     def arm(seconds: float) -> float:
         rate = ask(url, asking, seconds).rate
-        time.sleep(BACKLOG)
+        wait_until_idle()  # what was asked for last would be hashed beside the next arm
         return rate
 
     return arm
