@@ -1,6 +1,6 @@
 """Measure limen against its limits and its peers.
 
-    python -m benchmarks                      everything, some ten minutes
+    python -m benchmarks                      everything, some thirteen minutes
     python -m benchmarks --quick              everything, less exactly, in under three
     python -m benchmarks --only logins        one workload; may be repeated
     python -m benchmarks --report FILE      write a result into docs/performance.md, with its plots
