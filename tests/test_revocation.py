@@ -6,7 +6,6 @@ import sqlite3
 from contextlib import closing, suppress
 
 import pytest
-from sqlalchemy import event
 
 from limen.clock import SECOND
 from limen.database.address import sqlite_path
@@ -23,7 +22,7 @@ from tests.conftest import on_sqlite
 from tests.crowds import until
 from tests.people import Person, calling_from, somebody
 from tests.running import running
-from tests.stored import aged, disk_error, rows
+from tests.stored import aged, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -163,23 +162,3 @@ async def test_a_memory_is_believed_for_ten_seconds(limen: Limen, ada: Person) -
     async with aged(limen, BOUND_SECONDS):
         with pytest.raises(RevocationsStale):
             limen.verifier.check(token)
-
-
-async def test_new_keys_are_taken_over_although_the_first_reading_of_them_failed(
-    limen: Limen, twin: Limen
-) -> None:
-    """The announcement is pulled once; the keys behind it may need a second try."""
-    reader = limen.features.database._reader.sync_engine
-
-    def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "FROM signing_keys" in statement:
-            raise disk_error(limen)
-
-    event.listen(reader, "before_cursor_execute", fail)
-    made = await twin.features.keys.rotate()
-    with pytest.raises(DatabaseUnavailable):
-        await limen.features.following.catch_up()
-    event.remove(reader, "before_cursor_execute", fail)
-    await limen.features.following.catch_up()
-
-    assert limen._memory.ring.find(made.kid) is not None
