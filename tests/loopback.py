@@ -25,7 +25,8 @@ class Answer:
 @contextmanager
 def serving(app: Any, **options: Any) -> Iterator[int]:
     """Serve the application on 127.0.0.1 as `limen serve` does, and give the port."""
-    config = uvicorn.Config(app, http="h11", log_config=None, proxy_headers=False, **options)
+    like_ours: dict[str, Any] = {"http": "h11", "log_config": None, "proxy_headers": False}
+    config = uvicorn.Config(app, **like_ours | options)
     server = uvicorn.Server(config)
     # Only of a socket that says TCP does asyncio know that answers are not to wait for an ACK.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
