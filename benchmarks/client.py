@@ -99,7 +99,6 @@ class Client:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Client"]:
-        gc.collect()
         gc.disable()
         try:
             yield self
