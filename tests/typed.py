@@ -52,6 +52,7 @@ def type_in(script: list[tuple[str, str]], folder: Path, ports: dict[str, int]) 
     )
     for written, port in ports.items():
         typed = typed.replace(f"localhost:{written}", f"localhost:{port}")
+    time.sleep(1 - time.time() % 1)  # answers count whole seconds: they begin with one
     ran = subprocess.run(
         ["bash", "-e", "-u", "-o", "pipefail", "-c", typed],
         cwd=folder,
@@ -65,13 +66,7 @@ def type_in(script: list[tuple[str, str]], folder: Path, ports: dict[str, int]) 
     answers = re.split(r"\n=== end of \d+ ===\n", ran.stdout)
     for (command, expected), answer in zip(script, answers, strict=False):
         pattern = re.escape(expected.strip()).replace("…", ".*")
-        pattern = re.sub(r'(expires_in":)(\d+)', _or_a_second_later, pattern)
         assert re.fullmatch(pattern, answer.strip(), re.DOTALL), f"$ {command}\n{answer}"
-
-
-def _or_a_second_later(lifetime: re.Match[str]) -> str:
-    name, seconds = lifetime.groups()
-    return f"{name}(?:{seconds}|{int(seconds) - 1})"
 
 
 def environment(**settings: str) -> dict[str, str]:

@@ -79,7 +79,7 @@ async def test_however_often_it_steps_back_no_window_has_a_sixth_guess(
 
     closest = min(sixth - first for first, sixth in zip(admitted, admitted[5:], strict=False))
     print(f"seed: {seed}; six guesses took {closest:.0f} seconds at least")
-    assert closest >= WINDOW
+    assert WINDOW <= closest < 10 * WINDOW
 
 
 @pytest.mark.parametrize("passed", [0, 1, 60, 590, TEN_MINUTES, 610, 660, 1200])
