@@ -24,7 +24,10 @@ PATIENCE = 30.0  # seconds for an answer
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; `latency` is in seconds since it was asked for, or should have been."""
+    """An answer; `latency` is in seconds since it was asked for, or should have been.
+
+    The body of an answer in chunks still has their sizes in it.
+    """
 
     status: int
     body: bytes
@@ -50,9 +53,8 @@ class Connection(asyncio.Protocol):
         if head < 0 or self._waiting is None:
             return
         start = bytes(self._read[:head]).lower()
-        _, found, rest = start.partition(b"\r\ncontent-length:")
-        end = head + 4 + (int(rest.split(b"\r\n", 1)[0]) if found else 0)
-        if len(self._read) < end:
+        end = self._end(start, head)
+        if end is None or len(self._read) < end:
             return
         body = bytes(self._read[head + 4 : end])
         del self._read[:end]
@@ -87,6 +89,14 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def _end(self, start: bytes, head: int) -> int | None:
+        """Return where the answer ends; None while that has not been read."""
+        if b"\r\ntransfer-encoding: chunked" in start:
+            last = self._read.find(b"\r\n0\r\n\r\n", head + 2)
+            return None if last < 0 else last + 7
+        _, found, rest = start.partition(b"\r\ncontent-length:")
+        return head + 4 + (int(rest.split(b"\r\n", 1)[0]) if found else 0)
 
 
 class Client:
