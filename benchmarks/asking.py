@@ -8,6 +8,7 @@ from benchmarks.population import PASSWORD
 AUTH = "/api/v1/auth"
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+BEARER = {"Authorization": "Bearer {item}"}
 
 # Each request from another address, through a proxy that is trusted: clients, not one office.
 ELSEWHERE = {"X-Forwarded-For": "10.{number}"}
@@ -60,8 +61,13 @@ def refresh_each(tokens: Sequence[str], connections: int) -> Asking:
 
 
 def guarded(
-    path: str, tokens: Sequence[str], *, connections: int = 16, status: int = 200, text: str = ""
+    path: str,
+    tokens: Sequence[str],
+    *,
+    sent: dict[str, str] = BEARER,
+    connections: int = 16,
+    status: int = 200,
+    text: str = "",
 ) -> Asking:
     """Ask for a guarded path, with a few good tokens in turn, or with bad ones."""
-    bearer = {"Authorization": "Bearer {item}"}
-    return Asking("GET", path, bearer, None, tokens, "each", connections, status, text)
+    return Asking("GET", path, sent, None, tokens, "each", connections, status, text)

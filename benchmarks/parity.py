@@ -31,8 +31,7 @@ def sheet(folder: Path, peers: Peers) -> dict[str, str]:
         "limen": __version__,
         "Python": f"{platform.python_version()}; {ssl.OPENSSL_VERSION}",
         "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
-        "peers": ", ".join(f"{name} {which}" for name, which in peers.versions.items())
-        or f"none: {peers.missing}",
+        "peers": str(peers.python),
         "password hash": f"{COST}; one took {statistics.median(hashes) * 1000:.1f} ms alone "
         f"({hashes[0] * 1000:.1f} to {hashes[-1] * 1000:.1f}); the same for all but the arms "
         "called 'own hash'",

@@ -1,39 +1,41 @@
-"""The peers' applications, running."""
+"""The peers, running: how each is served, and how one signs in there.
 
-import asyncio
-import json
+Workloads take them from the table at the end, and treat them all alike.
+"""
+
+import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from benchmarks.asking import FORM, JSON
+from benchmarks.asking import BEARER, sign_in_by_form, sign_in_by_json
 from benchmarks.bench import Bench
-from benchmarks.client import Client, request
 from benchmarks.figures import WrongAnswerError
+from benchmarks.load import Asking
 from benchmarks.noise import ALL
-from benchmarks.population import PASSWORD
-from benchmarks.processes import application, free_port, program
+from benchmarks.processes import SECONDS, application, free_port, program
 
 APPLICATIONS = Path(__file__).with_name("peers")
 DJANGO_THREADS = 16
 
 
-def entered(
-    stack: ExitStack, peer: str, serving: AbstractContextManager[str], notes: list[str]
-) -> str | None:
-    """Start a peer and return its URL; one that does not start is noted, and measured without."""
+@contextmanager
+def noted(peer: str, notes: list[str]) -> Iterator[None]:
+    """Note a peer that does not start, or lets nobody in, and go on without it."""
     try:
-        return stack.enter_context(serving)
-    except (OSError, RuntimeError) as error:
+        yield
+    except (OSError, RuntimeError, WrongAnswerError) as error:
         notes.append(f"{peer} was not measured: {error}")
-        return None
 
 
 @contextmanager
 def tutorial(bench: Bench, *, hashing: str = "equal", cores: frozenset[int] = ALL) -> Iterator[str]:
     """Serve the shape of FastAPI's tutorial."""
-    python = bench.peers.python or ""
+    python = bench.peers.python.required
     given = {"PEER_HASH": hashing}
     with application("peers.tutorial:app", given, cores=cores, python=python) as running:
         yield running.url
@@ -44,7 +46,7 @@ def fastapi_users(
     bench: Bench, *, hashing: str = "equal", cores: frozenset[int] = ALL
 ) -> Iterator[str]:
     """Serve fastapi-users on SQLite."""
-    python, file = bench.peers.python or "", bench.data().parent / "peer.db"
+    python, file = bench.peers.python.required, bench.data().parent / "peer.db"
     given = {"PEER_HASH": hashing, "PEER_DATABASE": f"sqlite+aiosqlite:///{file}"}
     with application("peers.fastapi_users_app:app", given, cores=cores, python=python) as running:
         yield running.url
@@ -52,12 +54,15 @@ def fastapi_users(
 
 @contextmanager
 def django(
-    bench: Bench, database: str, *, hashing: str = "equal", cores: frozenset[int] = ALL
+    bench: Bench,
+    *,
+    database: str | None = None,
+    hashing: str = "equal",
+    cores: frozenset[int] = ALL,
 ) -> Iterator[str]:
-    """Serve Django REST framework with simplejwt, by gunicorn in one process."""
-    python, port = bench.peers.python or "", free_port()
-    if database == "sqlite":
-        database = f"sqlite://{bench.data().parent / 'peer.db'}"
+    """Serve Django REST framework with simplejwt, by gunicorn in one process; None is SQLite."""
+    python, port = bench.peers.python.required, free_port()
+    database = database or f"sqlite://{bench.data().parent / 'peer.db'}"
     given = {"PEER_HASH": hashing, "PEER_DATABASE": database}
     prepared = subprocess.run(
         [python, "drf.py"], cwd=APPLICATIONS, env=given, capture_output=True, text=True, check=False
@@ -71,29 +76,33 @@ def django(
         yield running.url
 
 
-def tokens_of(peer: str, url: str, *, people: int) -> dict[str, list[str]]:
-    """Sign so many people in at a peer; return their "access" and "refresh" tokens."""
-    return asyncio.run(_tokens_of(peer, url, people))
-
-
-async def _tokens_of(peer: str, url: str, people: int) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"access": [], "refresh": []}
-    async with Client(url).open() as client:
-        for number in range(people):
-            answer = await client.ask(_sign_in(peer, f"person{number}@example.com"))
-            if answer.status != 200:  # noqa: PLR2004
-                raise WrongAnswerError(f"{peer} answered {answer.status} to a login")
-            body = json.loads(answer.body)
-            found["access"].append(body.get("access") or body["access_token"])
-            found["refresh"].append(body.get("refresh", ""))
+def signed_in(url: str, asking: Asking, pattern: str) -> list[str]:
+    """Sign in as each of the items, and return what the pattern finds in each answer."""
+    found = list[str]()
+    for item in asking.items:
+        body = (asking.body or "").replace("{item}", item).encode()
+        request = urllib.request.Request(url + asking.path, body, asking.headers)  # noqa: S310  loopback
+        with urllib.request.urlopen(request, timeout=SECONDS) as reply:  # noqa: S310  loopback
+            answer = f"{reply.headers}{reply.read().decode()}"
+        if (match := re.search(pattern, answer)) is None:
+            raise WrongAnswerError("a login was answered without what it should give")
+        found.append(match[1])
     return found
 
 
-def _sign_in(peer: str, email: str) -> bytes:
-    if peer == "simplejwt":
-        return request(
-            "POST", "/token", JSON, json.dumps({"username": email, "password": PASSWORD})
-        )
-    path = "/token" if peer == "FastAPI tutorial" else "/login"
-    form = f"username={email}&password={PASSWORD.replace(' ', '+')}"
-    return request("POST", path, FORM, form)
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer on SQLite; what the pattern finds in a login's answer is sent with a request then."""
+
+    name: str
+    serve: Callable[..., AbstractContextManager[str]]
+    sign_in: Callable[[Sequence[str], int], Asking]
+    pattern: str = r'"access(?:_token)?":"([^"]+)"'
+    sent: dict[str, str] = field(default_factory=BEARER.copy)
+
+
+PEERS = (
+    Peer("FastAPI tutorial", tutorial, partial(sign_in_by_form, "/token")),
+    Peer("fastapi-users", fastapi_users, partial(sign_in_by_form, "/login")),
+    Peer("simplejwt", django, partial(sign_in_by_json, "/token")),
+)

@@ -1,7 +1,8 @@
 """A guarded request with a token that was seen before, against the same request unguarded.
 
-The server has a core to itself. Every arm is sent the same headers, so that reading a long one
-costs all of them the same.
+The server has a core to itself. limen's arms and those unguarded are sent the same headers, so that
+reading a long one costs all of them the same. A peer is sent what it gave at a sign-in, which is a
+shorter token.
 """
 
 from contextlib import ExitStack
@@ -10,11 +11,12 @@ from benchmarks.asking import RS256, guarded
 from benchmarks.bench import Bench, Result
 from benchmarks.figures import Finding, Target, interleaved, ratio
 from benchmarks.load import Asking, ask
-from benchmarks.peers_running import django, entered, fastapi_users, tokens_of, tutorial
+from benchmarks.peers_running import PEERS, noted, signed_in
 from benchmarks.population import populate
 from benchmarks.processes import CLIENTS, SERVERS, application, limen_serves, on
 
 SESSIONS = 100
+EMAILS = [f"person{n}@example.com" for n in range(4)]  # who sign in at a peer
 
 APPS = {
     "plain ASGI, unguarded": "apps.plain:unguarded",
@@ -34,8 +36,7 @@ def run(bench: Bench) -> Result:
         for name, app in APPS.items():
             url = stack.enter_context(application(app, following, cores=SERVERS)).url
             askings[name] = (url, guarded("/orders", people.access_tokens, text='{"orders'))
-        if bench.peers.python:
-            askings |= _peers(bench, stack, notes)
+        askings |= _peers(bench, stack, notes)
         arms = {
             name: lambda seconds, url=url, asking=asking: ask(url, asking, seconds).rate
             for name, (url, asking) in askings.items()
@@ -60,14 +61,11 @@ def run(bench: Bench) -> Result:
 
 
 def _peers(bench: Bench, stack: ExitStack, notes: list[str]) -> dict[str, tuple[str, Asking]]:
-    peers = {
-        "FastAPI tutorial": tutorial(bench, cores=SERVERS),
-        "fastapi-users": fastapi_users(bench, cores=SERVERS),
-        "simplejwt": django(bench, "sqlite", cores=SERVERS),
-    }
-    askings = {}
-    for name, serving in peers.items():
-        if url := entered(stack, name, serving, notes):
-            tokens = tokens_of(name, url, people=4)["access"]
-            askings[f"{name}'s own"] = (url, guarded("/orders", tokens, text='{"orders of'))
+    askings = dict[str, tuple[str, Asking]]()
+    for peer in PEERS:
+        with noted(peer.name, notes):
+            url = stack.enter_context(peer.serve(bench, cores=SERVERS))
+            given = signed_in(url, peer.sign_in(EMAILS, 1), peer.pattern)
+            asking = guarded("/orders", given, sent=peer.sent, text='{"orders of')
+            askings[f"{peer.name}'s own"] = (url, asking)
     return askings

@@ -3,21 +3,13 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from benchmarks.asking import (
-    PATIENT,
-    RS256,
-    TRUSTING,
-    on_database,
-    sign_in,
-    sign_in_by_form,
-    sign_in_by_json,
-)
+from benchmarks.asking import PATIENT, RS256, TRUSTING, on_database, sign_in
 from benchmarks.bench import Bench, Result
 from benchmarks.figures import Finding, Target, interleaved, ratio
 from benchmarks.hashing import HASH_LOOP, hash_loop
 from benchmarks.load import Asking, ask
 from benchmarks.noise import wait_until_idle
-from benchmarks.peers_running import django, entered, fastapi_users, tutorial
+from benchmarks.peers_running import PEERS, noted
 from benchmarks.population import populate
 from benchmarks.processes import limen_serves
 
@@ -39,10 +31,9 @@ def run(bench: Bench) -> Result:
                 limen_serves(data, RS256 | TRUSTING | PATIENT | on_database(url))
             ).url
             arms[f"limen, {name}"] = _arm(served, sign_in(people.emails, CLIENTS))
-        if bench.peers.python:
-            arms |= _peers(bench, stack, "equal", notes)
-            if not bench.pace.quick:
-                arms |= _peers(bench, stack, "own", notes)
+        arms |= _peers(bench, stack, "equal", notes)
+        if not bench.pace.quick:
+            arms |= _peers(bench, stack, "own", notes)
         rates = interleaved(
             bench.pace, bench.noise, arms, [name for name in arms if name.endswith(" hash")]
         )
@@ -59,25 +50,13 @@ def run(bench: Bench) -> Result:
 
 
 def _peers(bench: Bench, stack: ExitStack, hashing: str, notes: list[str]) -> dict[str, Arm]:
-    peers = {
-        "FastAPI tutorial": (
-            tutorial(bench, hashing=hashing),
-            sign_in_by_form("/token", EMAILS, CLIENTS),
-        ),
-        "fastapi-users": (
-            fastapi_users(bench, hashing=hashing),
-            sign_in_by_form("/login", EMAILS, CLIENTS),
-        ),
-        "simplejwt": (
-            django(bench, "sqlite", hashing=hashing),
-            sign_in_by_json("/token", EMAILS, CLIENTS),
-        ),
-    }
-    return {
-        f"{peer}, {hashing} hash": _arm(url, asking)
-        for peer, (serving, asking) in peers.items()
-        if (url := entered(stack, peer, serving, notes))
-    }
+    arms = dict[str, Arm]()
+    for peer in PEERS:
+        name = f"{peer.name}, {hashing} hash"
+        with noted(name, notes):
+            url = stack.enter_context(peer.serve(bench, hashing=hashing))
+            arms[name] = _arm(url, peer.sign_in(EMAILS, CLIENTS))
+    return arms
 
 
 def _arm(url: str, asking: Asking) -> Arm:

@@ -1,18 +1,18 @@
 """Refreshes a second, against a signature and the bare one-row update, equally durable.
 
 The bound is a program that does nothing else, over as many connections: sign what a token holds,
-run the very statement that decides a refresh, commit. Peers are measured beside.
+run the very statement that decides a refresh, commit. The peer that rotates is measured beside.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from benchmarks.asking import ES256, JSON, RS256, on_database, refresh
+from benchmarks.asking import ES256, JSON, RS256, on_database, refresh, sign_in_by_json
 from benchmarks.bench import Bench, Result
 from benchmarks.bound import Bound
 from benchmarks.figures import Finding, Target, interleaved, ratio
 from benchmarks.load import Asking, ask
-from benchmarks.peers_running import django, entered, tokens_of
+from benchmarks.peers_running import django, noted, signed_in
 from benchmarks.population import populate
 from benchmarks.processes import CLIENTS, SERVERS, limen_serves, on
 
@@ -20,6 +20,7 @@ CONNECTIONS = 16
 SIGNING = {"RS256": RS256, "ES256": ES256}
 DATABASES = ("SQLite", "PostgreSQL")
 PEER = "simplejwt, PostgreSQL"
+ISSUED = '"refresh":"([^"]+)"'  # by the peer
 
 
 def run(bench: Bench) -> Result:
@@ -38,11 +39,12 @@ def run(bench: Bench) -> Result:
                 own = people.tokens[:CONNECTIONS]
                 arms[f"bound, {place}"] = Bound(data, url, algorithm, own)
                 arms[f"limen, {place}"] = _Chains(served.url, people.refresh_tokens[CONNECTIONS:])
-        if bench.peers.python:
-            simplejwt = django(bench, bench.postgresql(), cores=SERVERS)
-            if peer := entered(stack, PEER, simplejwt, notes):
-                tokens = tokens_of("simplejwt", peer, people=CONNECTIONS * turns)["refresh"]
-                arms[PEER] = _Chains(peer, tokens, _simplejwt)
+        with noted(PEER, notes):
+            simplejwt = django(bench, database=bench.postgresql(), cores=SERVERS)
+            peer = stack.enter_context(simplejwt)
+            emails = [f"person{n}@example.com" for n in range(CONNECTIONS * turns)]
+            tokens = signed_in(peer, sign_in_by_json("/token", emails, 1), ISSUED)
+            arms[PEER] = _Chains(peer, tokens, _simplejwt)
         with on(CLIENTS):
             rates = interleaved(bench.pace, bench.noise, arms, [PEER])
     result = Result.of(rates, "refreshes/s")
@@ -82,5 +84,5 @@ class _Chains:
 def _simplejwt(tokens: Sequence[str], connections: int) -> Asking:
     return Asking(
         "POST", "/token/refresh", JSON, '{"refresh":"{item}"}', tokens, "chain", connections,
-        text='"refresh"', pattern='"refresh":"([^"]+)"',
+        text='"refresh"', pattern=ISSUED,
     )  # fmt: skip

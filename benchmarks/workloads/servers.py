@@ -10,7 +10,7 @@ from benchmarks.asking import guarded
 from benchmarks.bench import Bench, Result
 from benchmarks.figures import Finding, interleaved, ratio
 from benchmarks.load import ask
-from benchmarks.peers_running import entered
+from benchmarks.peers_running import noted
 from benchmarks.processes import (
     CLIENTS,
     ROOT,
@@ -26,20 +26,17 @@ TOKEN = "x" * 700  # as long as an access token: the header has to be read all t
 
 
 def run(bench: Bench) -> Result:
-    if bench.peers.python is None:
-        raise RuntimeError(f"the peers' environment is missing: {bench.peers.missing}")
+    python, urls, notes = bench.peers.python.required, dict[str, str](), list[str]()
     servings = {
-        OURS: _uvicorn(bench.peers.python, "h11"),
-        "uvicorn, httptools and uvloop": _uvicorn(bench.peers.python, "httptools"),
-        "granian": _granian(bench.peers.python),
+        OURS: _uvicorn(python, "h11"),
+        "uvicorn, httptools and uvloop": _uvicorn(python, "httptools"),
+        "granian": _granian(python),
     }
-    asking, notes = guarded("/orders", [TOKEN], text='{"orders'), list[str]()
+    asking = guarded("/orders", [TOKEN], text='{"orders')
     with ExitStack() as stack:
-        urls = {
-            name: url
-            for name, serving in servings.items()
-            if (url := entered(stack, name, serving, notes))
-        }
+        for name, serving in servings.items():
+            with noted(name, notes):
+                urls[name] = stack.enter_context(serving)
         arms = {
             name: lambda seconds, url=url: ask(url, asking, seconds).rate
             for name, url in urls.items()
