@@ -53,5 +53,5 @@ lock: ## Resolve the dependencies anew into requirements.lock
 	  --no-annotate --no-header --all-extras --group dev --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what make made, never your data
-	rm -rf .venv benchmarks/.peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv benchmarks/.peers benchmarks/.peers-js .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from benchmarks.load import Asking
 from benchmarks.population import PASSWORD
+from benchmarks.processes import ISSUER
 
 AUTH = "/api/v1/auth"
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+ORIGIN = {"Origin": ISSUER}
 BEARER = {"Authorization": "Bearer {item}"}
 
 # Each request from another address, through a proxy that is trusted: clients, not one office.
@@ -42,6 +44,12 @@ def sign_in_by_json(path: str, emails: Sequence[str], connections: int) -> Askin
     """Sign in at a peer that takes JSON with a username."""
     body = f'{{"username":"{{item}}","password":"{PASSWORD}"}}'
     return Asking("POST", path, JSON, body, emails, "each", connections, text='"access"')
+
+
+def sign_in_by_page(path: str, emails: Sequence[str], connections: int) -> Asking:
+    """Sign in at a peer as a page of its own site does: JSON, from that site's origin."""
+    body = f'{{"email":"{{item}}","password":"{PASSWORD}"}}'
+    return Asking("POST", path, JSON | ORIGIN, body, emails, "each", connections, text='"token"')
 
 
 def refresh(tokens: Sequence[str], connections: int) -> Asking:

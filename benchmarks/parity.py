@@ -11,9 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.environment import Peers
-from benchmarks.hashing import hash_time
+from benchmarks.hashing import THREADS, hash_time
 from benchmarks.load import wrk
 from benchmarks.noise import CORES
+from benchmarks.peers_running import DJANGO_THREADS, node_hash_time
 from benchmarks.population import COST
 from limen import __version__
 
@@ -23,7 +24,6 @@ _SYNCS = 40
 
 def sheet(folder: Path, peers: Peers) -> dict[str, str]:
     """Return the sheet, line by line."""
-    hashes = sorted(hash_time(15))
     return {
         "machine": f"{_processor()}, {CORES} cores, {_memory()}, {platform.system()} "
         f"{platform.release()}",
@@ -31,17 +31,22 @@ def sheet(folder: Path, peers: Peers) -> dict[str, str]:
         "limen": __version__,
         "Python": f"{platform.python_version()}; {ssl.OPENSSL_VERSION}",
         "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
-        "peers": str(peers.python),
-        "password hash": f"{COST}; one took {statistics.median(hashes) * 1000:.1f} ms alone "
-        f"({hashes[0] * 1000:.1f} to {hashes[-1] * 1000:.1f}); the same for all but the arms "
-        "called 'own hash'",
-        "token algorithm": "RS256 (2048 bits) or ES256 as each arm says; the peers' own is HS256",
-        "workers": f"one process each; limen hashes in {CORES} threads, simplejwt has 16",
+        "peers in Python": str(peers.python),
+        "peers in node": str(peers.node),
+        "password hash": f"{COST}; {_hashes(peers)}; the same for all but the arms called "
+        "'own hash'",
+        "token algorithm": "RS256 (2048 bits) or ES256 as each arm says; the peers' own is HS256; "
+        "Better Auth's is a cookie that names a session, looked up each time",
+        "workers": f"one process each; limen hashes in {CORES} threads, simplejwt has "
+        f"{DJANGO_THREADS}; Better Auth hashes in {THREADS}, its own hash in node's usual 4",
         "server": "limen serve: uvicorn with h11 on asyncio; FastAPI peers: the same; simplejwt: "
-        "gunicorn, gthread",
+        "gunicorn, gthread; Better Auth: node's own, in production",
+        "limits": "limen's are on, each request is from another address; Better Auth's are off; "
+        "other peers: none",
         "logs": "limen's default, a JSON line a request into a file; peers: none",
-        "database": f"SQLite {sqlite3.sqlite_version}, WAL, synchronous=FULL, for peers too; "
-        "PostgreSQL with its defaults and fsync, on this machine",
+        "database": f"SQLite {sqlite3.sqlite_version}, WAL, synchronous=FULL, for peers too, but "
+        "Better Auth's is the one within better-sqlite3; PostgreSQL with its defaults and fsync, "
+        "on this machine",
         "client": _client(),
     }
 
@@ -68,6 +73,17 @@ def _sync(folder: Path) -> float:
             os.fsync(file.fileno())
             took.append(time.perf_counter() - began)
     return statistics.median(took) * 1000
+
+
+def _hashes(peers: Peers) -> str:
+    """Return how long one takes: Better Auth's is another implementation of it than everybody's."""
+    took = sorted(seconds * 1000 for seconds in hash_time(15))
+    here = f"one took {statistics.median(took):.1f} ms alone ({took[0]:.1f} to {took[-1]:.1f})"
+    try:
+        there = f"{node_hash_time(peers) * 1000:.1f} ms in Better Auth's @node-rs/argon2"
+    except RuntimeError:
+        return here
+    return f"{here} in argon2-cffi, and {there}"
 
 
 def _client() -> str:

@@ -4,6 +4,7 @@ Workloads take them from the table at the end, and treat them all alike.
 """
 
 import re
+import shutil
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -12,12 +13,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.asking import BEARER, sign_in_by_form, sign_in_by_json
+from benchmarks.asking import BEARER, sign_in_by_form, sign_in_by_json, sign_in_by_page
 from benchmarks.bench import Bench
+from benchmarks.environment import NODE_HOME, Peers
 from benchmarks.figures import WrongAnswerError
+from benchmarks.hashing import THREADS
 from benchmarks.load import Asking
 from benchmarks.noise import ALL
+from benchmarks.population import COST, PASSWORD
 from benchmarks.processes import SECONDS, application, free_port, program
+from limen.stored_hashes.argon2 import argon2_hash
 
 APPLICATIONS = Path(__file__).with_name("peers")
 DJANGO_THREADS = 16
@@ -76,6 +81,52 @@ def django(
         yield running.url
 
 
+@contextmanager
+def better_auth(
+    bench: Bench, *, hashing: str = "equal", cores: frozenset[int] = ALL
+) -> Iterator[str]:
+    """Serve Better Auth on SQLite, by node."""
+    command, port = _node(bench.peers, "better_auth.mjs"), free_port()
+    given = {
+        "NODE_ENV": "production",
+        "PEER_DATABASE": str(bench.data().parent / "peer.db"),
+        "PEER_HASH": hashing,
+        "PEER_PORT": str(port),
+    }
+    if hashing == "equal":
+        given["UV_THREADPOOL_SIZE"] = str(THREADS)
+    with program(command, port, given, folder=NODE_HOME, cores=cores) as running:
+        yield running.url
+
+
+def node_hash_time(peers: Peers) -> float:
+    """Return the seconds that limen's hash takes in node, which has another implementation.
+
+    Raises:
+        RuntimeError: There is no node, or it could not.
+    """
+    command = _node(peers, "hash_time.mjs")
+    ran = subprocess.run(
+        [*command, argon2_hash(PASSWORD, COST), PASSWORD],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode != 0:
+        raise RuntimeError("node could not hash")
+    return float(ran.stdout) / 1000
+
+
+def _node(peers: Peers, file: str) -> list[str]:
+    """Return the command for a file, which goes where the packages are: there node looks for them.
+
+    Raises:
+        RuntimeError: There is no node.
+    """
+    node = peers.node.required
+    return [node, str(shutil.copy(APPLICATIONS / file, NODE_HOME))]
+
+
 def signed_in(url: str, asking: Asking, pattern: str) -> list[str]:
     """Sign in as each of the items, and return what the pattern finds in each answer."""
     found = list[str]()
@@ -105,4 +156,11 @@ PEERS = (
     Peer("FastAPI tutorial", tutorial, partial(sign_in_by_form, "/token")),
     Peer("fastapi-users", fastapi_users, partial(sign_in_by_form, "/login")),
     Peer("simplejwt", django, partial(sign_in_by_json, "/token")),
+    Peer(
+        "Better Auth",
+        better_auth,
+        partial(sign_in_by_page, "/api/auth/sign-in/email"),
+        pattern=r"(better-auth\.session_token=[^;]+)",
+        sent={"Cookie": "{item}"},
+    ),
 )

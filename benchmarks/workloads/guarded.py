@@ -1,8 +1,8 @@
 """A guarded request with a token that was seen before, against the same request unguarded.
 
 The server has a core to itself. limen's arms and those unguarded are sent the same headers, so that
-reading a long one costs all of them the same. A peer is sent what it gave at a sign-in, which is a
-shorter token.
+reading a long one costs all of them the same. A peer is sent what it gave at a sign-in: a shorter
+token in the same header, and Better Auth its cookie.
 """
 
 from contextlib import ExitStack
