@@ -3,19 +3,23 @@
 import base64
 import hashlib
 import itertools
+import secrets
 import time
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import bcrypt
 import pytest
-from argon2.low_level import Type, hash_secret
+from argon2.low_level import Type, hash_secret, verify_secret
 
-from limen.option_kinds import ARGON2_CEILING
+from limen.option_kinds import ARGON2_CEILING, Argon2Cost
 from limen.stored_hashes import NO_PASSWORD, decoy, fault_of, front_of, matches
+from limen.stored_hashes import argon2 as argon2_file
 from limen.stored_hashes import bcrypt as bcrypt_file
 from limen.stored_hashes import pbkdf2 as pbkdf2_file
 from limen.stored_hashes import scrypt as scrypt_file
+from limen.stored_hashes.argon2 import argon2_front, argon2_hash
 
 PASSWORD = "correct horse battery"
 SALT = "N7pAmRQZlpwwy2kmbcFT7Q"
@@ -126,6 +130,60 @@ def test_what_others_have_hashed_is_checked_with_the_bytes_as_they_were_typed(sc
 
     assert matches(typed, stored)
     assert not matches("½ a naïve fish", stored)
+
+
+# Argon2 is computed by two libraries
+
+
+def any_argon2(rng: Random) -> tuple[str, str]:
+    """Return a password, and a hash that argon2-cffi has made of it, anyhow."""
+    password, lanes = rng.randbytes(rng.randint(0, 40)).hex(), rng.choice([1, 1, 1, 2, 3])
+    made = hash_secret(
+        password.encode(),
+        rng.randbytes(rng.choice([8, 16, 16, 16, 22])),
+        time_cost=rng.randint(1, 4),
+        memory_cost=rng.randint(8 * lanes, 200),
+        parallelism=lanes,
+        hash_len=rng.randint(16, 64),
+        type=rng.choice([Type.ID, Type.ID, Type.I]),
+    )
+    return password, made.decode()
+
+
+def test_both_libraries_compute_the_same() -> None:
+    rng = Random(seed := secrets.randbits(32))
+    print("seed", seed)
+    for password, stored in (any_argon2(rng) for _ in range(300)):
+        assert matches(password, stored), stored
+        assert not matches(password + "x", stored), stored
+
+
+def test_what_limen_makes_is_read_by_argon2_cffi() -> None:
+    rng = Random(seed := secrets.randbits(32))
+    print("seed", seed)
+    for _ in range(50):
+        cost = Argon2Cost(rng.randint(8, 200), rng.randint(1, 4), 1)
+        made = argon2_hash(PASSWORD, cost)
+        assert verify_secret(made.encode(), PASSWORD.encode(), Type.ID)
+        assert front_of(made) == argon2_front(cost)
+
+
+def test_the_quicker_library_computes_what_limen_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(argon2_file, "hash_secret_raw", None)
+
+    assert matches(PASSWORD, argon2_hash(PASSWORD, Argon2Cost(8, 1, 1)))
+
+
+@pytest.mark.parametrize("length", [8, 15, 17, 22, 64])
+def test_a_salt_for_which_the_other_is_needed_has_a_front_of_its_own(length: int) -> None:
+    """The other takes longer, so who has such a hash hides among decoys that need it, too."""
+    stored = hash_secret(PASSWORD.encode(), b"s" * length, 1, 8, 1, 32, Type.ID).decode()
+    front = front_of(stored)
+
+    assert front == f"{FRONTS['Argon2id']}{length}"
+    assert front_of(decoy(front)) == front
+    assert len(decoy(front)) == len(stored)
+    assert matches(PASSWORD, stored)
 
 
 # What is not read
