@@ -127,7 +127,7 @@ class Bench:
         for _ in range(times):
             await step()
         trips, rows = list[int](), await self._rows()
-        with counted(self.limen) as cost:
+        with counted() as cost:
             before = self.log()
             for _ in range(times):
                 trip = self.turns.count

@@ -52,7 +52,7 @@ def anyio_backend() -> str:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a crowd wait for its turn at the database: a slow machine would answer some with 503."""
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 30.0)
-    monkeypatch.setattr(postgresql_module, "POOL_SECONDS", 30.0)
+    monkeypatch.setattr(postgresql_module, "PATIENCE_SECONDS", 30.0)
     monkeypatch.setattr(postgresql_module, "CONNECT_SECONDS", 30)
 
 

@@ -357,7 +357,7 @@ async def test_a_question_reads_an_index_and_not_the_whole_trail(
     statement = (
         AuditQuery(**which)
         .statement()
-        .compile(database._reader.sync_engine, compile_kwargs={"literal_binds": True})
+        .compile(database._readers.engine.sync_engine, compile_kwargs={"literal_binds": True})
     )
     explain = "EXPLAIN QUERY PLAN" if isinstance(database, SQLite) else "EXPLAIN"
     async with database.write() as connection:

@@ -12,16 +12,13 @@ import pytest
 from fastapi import Depends, FastAPI
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import Engine
 
-from limen.database.engine import ALONE
 from limen.database.postgresql import PostgreSQL
-from limen.database.sqlite import SQLite
 from limen.limen import Limen
 from limen.verify.claims import Claims
 from limen.verify.keyset import VerificationKey
 from tests.conftest import on_sqlite
+from tests.driver import Call, watching
 from tests.people import Person, attempt
 from tests.stored import row_counts
 
@@ -40,31 +37,19 @@ class Cost:
 
 
 @contextmanager
-def counted(limen: Limen) -> Iterator[Cost]:
+def counted() -> Iterator[Cost]:
     """Count what is done within the block, but for the steps of the background."""
     cost, ours = Cost(), asyncio.current_task()
 
-    def statement(connection: Connection, _cursor: object, text: str, *_: object) -> None:
-        if not text.startswith("BEGIN") and asyncio.current_task() is ours:
-            cost.statements.append(text)
-            cost.commits += bool(connection.get_execution_options().get(ALONE))
+    async def count(call: Call) -> Any:
+        if asyncio.current_task() is ours:
+            if call.kind == "statement" and not call.text.startswith("BEGIN"):
+                cost.statements.append(call.text)
+            cost.commits += call.kind == "commit" or call.is_alone
+        return await call.make()
 
-    def commit(_connection: object) -> None:
-        cost.commits += asyncio.current_task() is ours
-
-    database = limen.features.database
-    engines: list[Engine] = [database._writer.sync_engine]
-    if isinstance(database, SQLite):  # on PostgreSQL one engine reads and writes
-        engines.append(database._reader.sync_engine)
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", statement)
-        event.listen(engine, "commit", commit)
-    try:
+    with watching(count):
         yield cost
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", statement)
-            event.remove(engine, "commit", commit)
 
 
 def added(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
@@ -91,7 +76,7 @@ async def test_a_sign_in_is_two_transactions_a_session_and_an_entry_in_the_trail
 ) -> None:
     await ada.sign_in()
     before = await row_counts(limen)
-    with counted(limen) as cost:
+    with counted() as cost:
         assert (await ada.sign_in()).status_code == 200
     after = await row_counts(limen)
 
@@ -106,7 +91,7 @@ async def test_a_failed_sign_in_is_two_transactions_and_an_entry_whoever_is_mean
     limen: Limen, ada: Person, stranger: httpx2.AsyncClient, email: str
 ) -> None:
     before = await row_counts(limen)
-    with counted(limen) as cost:
+    with counted() as cost:
         assert (await attempt(stranger, email, "not the password")).status_code == 401
 
     assert (len(cost.statements), cost.commits) == (4, 2)
@@ -121,7 +106,7 @@ async def test_a_refresh_is_one_statement_and_no_row(
     limen: Limen, ada: Person, key: str | None
 ) -> None:
     before = await row_counts(limen)
-    with counted(limen) as cost:
+    with counted() as cost:
         assert (await ada.refresh(key=key)).status_code == 200
 
     assert (len(cost.statements), cost.commits) == (1, 1)
@@ -130,26 +115,24 @@ async def test_a_refresh_is_one_statement_and_no_row(
 
 
 @pytest.mark.parametrize("token", ["garbage", "a.b.c", "x" * 4096])
-async def test_a_refresh_with_garbage_costs_nothing(limen: Limen, ada: Person, token: str) -> None:
-    with counted(limen) as cost:
+async def test_a_refresh_with_garbage_costs_nothing(ada: Person, token: str) -> None:
+    with counted() as cost:
         assert (await ada.refresh(token)).status_code == 401
 
     assert (cost.statements, cost.commits) == ([], 0)
 
 
-async def test_a_refresh_with_a_forgery_costs_nothing(limen: Limen, ada: Person) -> None:
+async def test_a_refresh_with_a_forgery_costs_nothing(ada: Person) -> None:
     forged = ada.tokens["refresh_token"].rpartition(".")[0] + "." + "A" * 43
-    with counted(limen) as cost:
+    with counted() as cost:
         assert (await ada.refresh(forged)).status_code == 401
         assert (await ada.refresh(ada.tokens["access_token"])).status_code == 401
 
     assert (cost.statements, cost.commits) == ([], 0)
 
 
-async def test_a_guarded_request_costs_nothing(
-    limen: Limen, ada: Person, door: httpx2.AsyncClient
-) -> None:
-    with counted(limen) as cost:
+async def test_a_guarded_request_costs_nothing(ada: Person, door: httpx2.AsyncClient) -> None:
+    with counted() as cost:
         for headers in (ada.bearer(), ada.bearer("garbage"), {}):
             await door.get("/orders", headers=headers)
         assert (await door.get("/orders", headers=ada.bearer())).json() == ada.user_id
@@ -161,7 +144,7 @@ async def test_a_logout_is_one_transaction_a_revocation_and_an_entry(
     limen: Limen, ada: Person
 ) -> None:
     before = await row_counts(limen)
-    with counted(limen) as cost:
+    with counted() as cost:
         assert (await ada.log_out()).status_code == 204
     after = await row_counts(limen)
 

@@ -4,9 +4,10 @@ import asyncio
 import hmac
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from limen.credentials import ApiClient, NewApiClient
 from limen.database.schema import api_clients, rate_limits
@@ -16,6 +17,7 @@ from limen.limen import Limen
 from limen.settings import Limit, Settings
 from limen.tokens import digest
 from tests.clock import ManualClock
+from tests.driver import Call, watching
 from tests.stored import everything, moved_away, rows, slots_taken
 
 pytestmark = pytest.mark.anyio
@@ -137,18 +139,18 @@ async def test_an_unknown_client_and_a_wrong_secret_cost_the_same_work(
         compared.append((len(one), len(other)))
         return compare(one, other)
 
-    def executing(_c: object, _u: object, statement: str, *_: object) -> None:
-        if "api_clients" in statement or "rate_limits" in statement:  # others run all the time
-            statements.append(statement)
+    async def note(call: Call) -> Any:
+        if "api_clients" in call.text or "rate_limits" in call.text:  # others run all the time
+            statements.append(call.text)
+        return await call.make()
 
     monkeypatch.setattr("limen.credentials.hmac.compare_digest", comparing)
-    for engine in {limen.features.database._reader, limen.features.database._writer}:
-        event.listen(engine.sync_engine, "before_cursor_execute", executing)
     work = []
-    for n, made in enumerate(WRONG.values()):
-        statements.clear()
-        assert await outcome(limen, *made(orders), address=f"192.0.2.{n}") == "invalid_client"
-        work.append(list(statements))
+    with watching(note):
+        for n, made in enumerate(WRONG.values()):
+            statements.clear()
+            assert await outcome(limen, *made(orders), address=f"192.0.2.{n}") == "invalid_client"
+            work.append(list(statements))
 
     assert compared == [(43, 43)] * len(WRONG)
     assert len(work[0]) >= 2  # the client is read, the slot is taken

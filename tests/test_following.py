@@ -15,7 +15,8 @@ async def test_new_keys_are_taken_over_although_the_first_reading_of_them_failed
     limen: Limen, twin: Limen
 ) -> None:
     """The announcement is pulled once; the keys behind it may need a second try."""
-    following, reader = limen.features.following, limen.features.database._reader.sync_engine
+    following = limen.features.following
+    reader = limen.features.database._readers.engine.sync_engine
 
     def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if "FROM signing_keys" in statement:

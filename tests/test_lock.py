@@ -142,7 +142,7 @@ async def test_a_success_writes_to_the_account_only_where_there_were_failures(
     written = []
     for times in (0, 7):
         await has_failed(limen, ada.user_id, times)
-        with counted(limen) as cost:
+        with counted() as cost:
             assert (await ada.sign_in()).status_code == 200
         written.append(sum("UPDATE accounts" in statement for statement in cost.statements))
 

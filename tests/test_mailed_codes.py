@@ -191,7 +191,7 @@ async def test_unknown_accounts_and_those_without_a_code_cost_the_same_statement
     mail = await sent(limen, account)
     costs: list[tuple[list[str], int]] = []
     for email_key in (account.email_key, bob.email_key, "nobody@example.com"):
-        with counted(limen) as cost, pytest.raises(InvalidCode):
+        with counted() as cost, pytest.raises(InvalidCode):
             await present(limen, wrong(mail.digits), email_key, f"198.51.100.{len(costs)}")
         costs.append((cost.statements, cost.commits))
 

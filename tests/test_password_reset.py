@@ -82,7 +82,7 @@ async def test_asking_has_one_answer_and_one_amount_of_work(
         email = await make(limen, http)
         happened.clear()
         async with calling_from(limen, f"198.51.100.{number}") as stranger:
-            with counted(limen) as cost:
+            with counted() as cost:
                 answers[case] = seen(await forgot(stranger, email))
         work[case] = (cost.statements, cost.commits, hashes(happened))
         await answered(limen)
@@ -231,7 +231,7 @@ async def test_wrong_codes_have_one_answer_and_one_amount_of_work(
     for number, email in enumerate((ada.email, "eve@example.com", "nobody@example.com")):
         happened.clear()
         async with calling_from(limen, f"198.51.100.{number}") as stranger:
-            with counted(limen) as cost:
+            with counted() as cost:
                 answers.append(seen(await reset(stranger, wrong(mail.digits), NEW, email)))
         work.append((cost.statements, cost.commits, hashes(happened)))
         assert sum(isinstance(event, CodeRefused) for event in happened) == 1

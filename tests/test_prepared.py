@@ -33,7 +33,7 @@ async def test_it_is_compiled_once_and_takes_other_values_each_time(
     find = Prepared(FIND)
     async with limen.features.database.read() as connection:
         found = [
-            (await find.run(connection, {"email": email, "next_cv": 2})).one_or_none()
+            await find.row(connection, {"email": email, "next_cv": 2})
             for email in (ada.email, "nobody@example.com")
         ]
 

@@ -3,9 +3,9 @@
 import asyncio
 import re
 from contextlib import suppress
+from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from limen.clock import SECOND
 from limen.database.schema import rate_limits
@@ -16,6 +16,7 @@ from limen.rate_limits import TAKERS, Attempt, Bucket, Policy, RateLimits
 from tests.clock import ManualClock
 from tests.conftest import on_sqlite
 from tests.crowds import until
+from tests.driver import Call, watching
 from tests.stored import moved_away, rows, slots_taken
 
 pytestmark = pytest.mark.anyio
@@ -300,20 +301,17 @@ async def test_no_more_than_the_quota_are_in_flight_together(
     assert limits._lanes.is_empty
 
 
-async def test_of_a_crowd_at_a_full_bucket_most_only_look(
-    limen: Limen, limits: RateLimits, ada: Bucket
-) -> None:
+async def test_of_a_crowd_at_a_full_bucket_most_only_look(limits: RateLimits, ada: Bucket) -> None:
     """Each that tried to write would keep honest people's requests waiting for the writer."""
     written: list[str] = []
 
-    def note(_connection: object, _cursor: object, text: str, *_: object) -> None:
-        if text.startswith("INSERT INTO rate_limits"):
-            written.append(text)
+    async def note(call: Call) -> Any:
+        if call.text.startswith("INSERT INTO rate_limits"):
+            written.append(call.text)
+        return await call.make()
 
-    engine = limen.features.database._writer.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    crowd = await asyncio.gather(*(admits(limits, ada) for _ in range(200)))
-    event.remove(engine, "before_cursor_execute", note)
+    with watching(note):
+        crowd = await asyncio.gather(*(admits(limits, ada) for _ in range(200)))
 
     assert sum(crowd) == 5
     assert len(written) <= 15

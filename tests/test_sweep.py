@@ -179,7 +179,7 @@ async def test_a_sweep_goes_in_batches_and_passes_over_what_lives(
         [bucket_row(f"b{n:05d}", clock() + (f"b{n:05d}" in live)) for n in range(number)],
     )
     removed: list[int] = []
-    engine = limen.features.database._writer.sync_engine
+    engine = limen.features.database._writers.engine.sync_engine
 
     def count(_connection: object, cursor: Any, statement: str, *_: object) -> None:
         if statement.startswith("DELETE"):

@@ -109,10 +109,10 @@ async def test_who_listens_to_something_else_costs_a_sign_in_nothing(
     limen: Limen, ada: Person
 ) -> None:
     await ada.sign_in()
-    with counted(limen) as before:
+    with counted() as before:
         await ada.sign_in()
     await listening(limen, "account.changed")
-    with counted(limen) as after:
+    with counted() as after:
         await ada.sign_in()
 
     assert (len(after.statements), after.commits) == (len(before.statements), before.commits)
@@ -120,10 +120,10 @@ async def test_who_listens_to_something_else_costs_a_sign_in_nothing(
 
 async def test_a_letter_is_one_statement_in_the_same_transaction(limen: Limen, ada: Person) -> None:
     await ada.sign_in()
-    with counted(limen) as before:
+    with counted() as before:
         await ada.sign_in()
     await listening(limen, "sign_in")
-    with counted(limen) as after:
+    with counted() as after:
         await ada.sign_in()
 
     assert (len(after.statements), after.commits) == (len(before.statements) + 1, before.commits)

@@ -9,17 +9,19 @@ sign-in that is just being checked against the old password.
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from limen import events
 from limen.account_changes import AccountChanges
 from limen.clock import Clock
 from limen.database.engine import Database
+from limen.database.prepared import Prepared
 from limen.database.schema import accounts
 from limen.emails import Email, Emails
 from limen.errors import AccountNotFound, EmailTaken, InvalidRequest
@@ -62,6 +64,11 @@ class Account:
     def address(self) -> Email:
         """The address with its key."""
         return Email(self.email, self.email_key)
+
+
+_columns = attrgetter(*(one.name for one in fields(Account)))
+_BY_KEY = Prepared(select(accounts).where(accounts.c.email_key == bindparam("email_key")))
+_BY_ID = Prepared(select(accounts).where(accounts.c.user_id == bindparam("user_id")))
 
 
 class Accounts:
@@ -158,7 +165,11 @@ class Accounts:
         Raises:
             DatabaseUnavailable: It cannot be looked up.
         """
-        return await self._one(accounts.c.email_key == self._emails.lookup_key(email))
+        return await self.find_by_key(self._emails.lookup_key(email))
+
+    async def find_by_key(self, email_key: str) -> Account | None:
+        """Do the same for whoever has the key of the address already."""
+        return await self._one(_BY_KEY, {"email_key": email_key})
 
     async def get(self, user_id: str) -> Account:
         """Return the account.
@@ -167,7 +178,7 @@ class Accounts:
             AccountNotFound: There is none of that id.
             DatabaseUnavailable: It cannot be looked up.
         """
-        account = await self._one(accounts.c.user_id == user_id)
+        account = await self._one(_BY_ID, {"user_id": user_id})
         if account is None:
             raise AccountNotFound
         return account
@@ -283,9 +294,9 @@ class Accounts:
         async with self._database.read() as connection:
             return (await connection.execute(query)).scalars().all()
 
-    async def _one(self, which: ColumnElement[bool]) -> Account | None:
+    async def _one(self, which: Prepared, values: Mapping[str, object]) -> Account | None:
         async with self._database.read() as connection:
-            row = (await connection.execute(select(accounts).where(which))).one_or_none()
+            row = await which.row(connection, values)
         return None if row is None else account_of(row)
 
 
@@ -323,6 +334,6 @@ def new_password(password_hash: str) -> dict[str, object]:
     return {"password_hash": password_hash, "failures": 0, "reset_required_at": None}
 
 
-def account_of(row: Row[Any]) -> Account:
+def account_of(row: Any) -> Account:
     """Return the account in a row of the table."""
-    return Account(**{name.name: getattr(row, name.name) for name in fields(Account)})
+    return Account(*_columns(row))

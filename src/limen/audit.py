@@ -45,6 +45,7 @@ from limen.audit_query import AuditQuery
 from limen.audit_verification import Report, beginning, verified
 from limen.clock import Clock
 from limen.database.engine import Database
+from limen.database.prepared import Prepared
 from limen.database.schema import audit, audit_head, audit_pending
 from limen.rounds import Rounds
 
@@ -69,6 +70,8 @@ KINDS: Final[Mapping[type[what.Event], tuple[str, str | None]]] = {
 SEALING_SECONDS = 1.0
 BATCH = 500
 
+_RECORD = Prepared(insert(audit_pending))
+
 _logger = logging.getLogger(__name__)
 
 
@@ -92,8 +95,9 @@ class AuditTrail:
     async def record(self, connection: AsyncConnection, events: Sequence[what.Event]) -> None:
         """Put down what belongs in the trail, in the transaction in which it happens."""
         now = self._clock()
-        if recorded := [self._pending(event, now) for event in events if type(event) in KINDS]:
-            await connection.execute(insert(audit_pending), recorded)
+        for event in events:
+            if type(event) in KINDS:
+                await _RECORD.rows(connection, self._pending(event, now))
 
     async def take_over(self) -> None:
         """Vouch for the end of the chain at a start, if another secret has made it.

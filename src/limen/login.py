@@ -178,7 +178,7 @@ class Login:
         device = self._devices.recognise(client.device, email_key)
         turn = self._limits.turn(*self._buckets(email_key, device, client))
         async with turn as attempted, self._passwords.place() as place, attempted as attempt:
-            account = await self._accounts.find(email)
+            account = await self._accounts.find_by_key(email_key)
             stored = self._stored(account, email_key, is_known=device is not None)
             verdict = await self._verify(password, stored, attempt, place)
             try:

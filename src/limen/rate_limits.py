@@ -137,7 +137,7 @@ class RateLimits:
     async def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         """Free the attempt's own slots, in the transaction of the success that earned it."""
         rows = {f"bucket{n}": bucket.row for n, bucket in enumerate(attempt.buckets)}
-        await _giving_back(len(rows)).run(connection, rows | {"stamp": attempt.stamp})
+        await _giving_back(len(rows)).rows(connection, rows | {"stamp": attempt.stamp})
 
     @asynccontextmanager
     async def _attempted(self, buckets: tuple[Bucket, ...]) -> AsyncIterator[Attempt]:
@@ -171,8 +171,8 @@ class RateLimits:
         now = self._clock()
         attempt = Attempt(buckets, f"{now:0{_MOMENT_WIDTH}d}-{secrets.token_hex(4)};")
         async with self._takers, self._database.write() as connection:
-            taken = await self._taking(len(buckets)).run(connection, _values(attempt, now))
-            admitted = set(taken.scalars())
+            taken = await self._taking(len(buckets)).rows(connection, _values(attempt, now))
+            admitted = {row.bucket for row in taken}
             if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
                 raise _Full(await self._waits(connection, refusing, now))
         return attempt

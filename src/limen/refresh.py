@@ -35,7 +35,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Label,
-    Row,
     and_,
     bindparam,
     case,
@@ -214,10 +213,10 @@ class Refresh:
         row = await self._database.at_once(_HONEST, values) or await self._decide(presented, values)
         return self._answer(row, presented, custom)
 
-    async def _decide(self, presented: Presented, values: Mapping[str, object]) -> Row[Any] | None:
+    async def _decide(self, presented: Presented, values: Mapping[str, object]) -> Any:
         """Decide about a refresh that is not honest, or was not a moment ago."""
         async with self._log.change() as change:
-            row = (await _DECISION.run(change.connection, values)).one_or_none()
+            row = await _DECISION.row(change.connection, values)
             if row is not None and row.outcome == Outcome.REPLAY:
                 await change.revoke_session(row.sid)
                 ended = SessionEnded(row.sid, "replay", row.user_id, row.gen, presented.gen)
@@ -247,7 +246,7 @@ class Refresh:
             "key": None if retry_key is None else digest(retry_key),
         }
 
-    def _answer(self, row: Row[Any] | None, presented: Presented, custom: Made | None) -> TokenPair:
+    def _answer(self, row: Any, presented: Presented, custom: Made | None) -> TokenPair:
         """Turn the row into tokens, or into the refusal that is by now committed."""
         if row is None:
             raise self._invalid()

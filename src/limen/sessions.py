@@ -98,7 +98,7 @@ class Sessions:
             "device": device_name(where.agent),
             "address": where.address,
         }
-        if (await _START.run(connection, row)).one_or_none() is None:
+        if await _START.row(connection, row) is None:
             return None
         grant = Grant(user_id, sid, cv, scope, roles, email_verified, custom or {})
         return Session(grant, generation)

@@ -100,7 +100,7 @@ async def test_an_account_in_any_state_is_as_much_work_as_none(
     for number, (state, email) in enumerate(emails.items()):
         happened.clear()
         async with calling_from(limen, f"198.51.100.{number}") as stranger:
-            with counted(limen) as cost:
+            with counted() as cost:
                 answers[state] = seen(await call(stranger, email))
         work[state] = (hashes(happened), cost.statements, cost.commits)
         await answered(limen)
@@ -122,7 +122,7 @@ async def test_an_account_with_a_living_code_is_as_much_work_as_one_without(
     for email in (EMAIL, "eve@example.com", "nobody@example.com"):
         happened.clear()
         async with calling_from(limen, "198.51.100.98") as stranger:
-            with counted(limen) as cost:
+            with counted() as cost:
                 await reset(stranger, wrong(digits), "quite another staple battery", email)
         work[email] = (hashes(happened), cost.statements, cost.commits)
 

@@ -45,7 +45,7 @@ async def test_it_costs_a_hash_and_a_slot_whoever_is_meant(
         for number, email in enumerate(ADDRESSES):
             happened.clear()
             async with calling_from(limen, f"198.51.100.{number}") as stranger:
-                with counted(limen) as cost:
+                with counted() as cost:
                     answers[case, email] = seen(await attempt(stranger, email, password))
             refused = [event.outcome for event in happened if isinstance(event, SignIn)]
             work[case, email] = (hashes(happened), refused, cost.statements, cost.commits)
@@ -66,7 +66,7 @@ async def test_what_can_be_no_password_is_refused_before_anybody_is_looked_for(
         for email in ADDRESSES:
             happened.clear()
             async with calling_from(limen, "198.51.100.7") as stranger:
-                with counted(limen) as cost:
+                with counted() as cost:
                     answers.append(seen(await attempt(stranger, email, password)))
             assert (hashes(happened), cost.statements) == (0, [])
         assert answers == [answers[0]] * 3

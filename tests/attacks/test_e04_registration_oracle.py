@@ -29,7 +29,7 @@ async def test_every_address_is_answered_alike_after_the_same_statements(
     emails = await populate(limen)
     seen = []
     for email in emails.values():
-        with counted(limen) as cost:
+        with counted() as cost:
             answer = await ask(ada, email)
         seen.append((shown(answer), cost.statements, cost.commits))
     await answered(limen)

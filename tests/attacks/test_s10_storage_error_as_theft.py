@@ -8,18 +8,20 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psycopg
 import pytest
-from sqlalchemy import Connection, event
 
 from limen.database import sqlite
 from limen.database.address import sqlite_path
+from limen.database.connections import driver_of
 from limen.database.schema import sessions
 from limen.errors import DatabaseUnavailable
 from limen.events import Event, Refreshed
 from limen.limen import Limen
+from tests.driver import Call, Kind, has_begun, watching
 from tests.people import Person
 from tests.stored import disk_error, moved_away, rows
 
@@ -50,7 +52,7 @@ async def _patience(limen: Limen) -> AsyncIterator[None]:
             async with _pragma(limen, "busy_timeout", 50, 3000):
                 yield
     else:
-        with _at_begin(limen, "SET lock_timeout = '50ms'"):
+        with _at_begin("SET lock_timeout = '50ms'"):
             yield
 
 
@@ -81,14 +83,14 @@ async def read_only(limen: Limen) -> AsyncIterator[None]:
         async with _pragma(limen, "query_only", 1, 0):
             yield
     else:
-        with _at_begin(limen, _READ_ONLY):
+        with _at_begin(_READ_ONLY):
             yield
 
 
 @asynccontextmanager
 async def full(limen: Limen) -> AsyncIterator[None]:
     """No page can be added to the file, and those of the revocations are full."""
-    async with limen.features.database._writer.connect() as connection:
+    async with limen.features.database._writers.one() as connection:
         pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
     async with _pragma(limen, "max_page_count", pages, 1_000_000):
         with pytest.raises(DatabaseUnavailable):
@@ -99,7 +101,7 @@ async def full(limen: Limen) -> AsyncIterator[None]:
 @asynccontextmanager
 async def broken(limen: Limen) -> AsyncIterator[None]:
     """The statement itself fails."""
-    with _failing(limen, "before_cursor_execute"):
+    with _failing(limen, "statement"):
         yield
 
 
@@ -140,9 +142,8 @@ async def _pragma(limen: Limen, name: str, within: int, after: int) -> AsyncIter
 
 async def _set(limen: Limen, name: str, value: int) -> None:
     """Set a pragma of the connection that writes, outside of any transaction."""
-    async with limen.features.database._writer.connect() as connection:
-        raw = await connection.get_raw_connection()
-        await raw.driver_connection.execute(f"PRAGMA {name}={value}")  # type: ignore[union-attr]
+    async with limen.features.database._writers.one() as connection:
+        await driver_of(connection).ask(f"PRAGMA {name}={value}")
 
 
 async def _fill(limen: Limen) -> None:
@@ -155,31 +156,29 @@ async def _fill(limen: Limen) -> None:
 
 
 @contextmanager
-def _at_begin(limen: Limen, statement: str) -> Iterator[None]:
-    """Run a statement at the start of every transaction that writes."""
+def _at_begin(statement: str) -> Iterator[None]:
+    """Run a statement at the start of every transaction."""
 
-    def run(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
+    async def run(call: Call) -> Any:
+        begins = call.text == "BEGIN"
+        done = await call.make() if begins else None
+        if begins or (call.kind == "statement" and not has_begun(call.connection)):
+            await call.connection.ask(statement)
+        return done if begins else await call.make()
 
-    engine = limen.features.database._writer.sync_engine
-    event.listen(engine, "begin", run)
-    try:
+    with watching(run):
         yield
-    finally:
-        event.remove(engine, "begin", run)
 
 
 @contextmanager
-def _failing(limen: Limen, step: str) -> Iterator[None]:
-    def fail(*_: object) -> None:
-        raise disk_error(limen)
+def _failing(limen: Limen, kind: Kind) -> Iterator[None]:
+    async def fail(call: Call) -> Any:
+        if call.kind == kind:
+            raise disk_error(limen)
+        return await call.make()
 
-    engine = limen.features.database._writer.sync_engine
-    event.listen(engine, step, fail)
-    try:
+    with watching(fail):
         yield
-    finally:
-        event.remove(engine, step, fail)
 
 
 def assert_503(answer: httpx2.Response) -> None:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from limen.database.address import sqlite_path
+from limen.database.connections import driver_of
 from limen.database.schema import metadata
 from limen.errors import DatabaseUnavailable
 from limen.limen import Limen
@@ -52,7 +53,7 @@ async def read_only(limen: Limen) -> AsyncIterator[None]:
 async def full(limen: Limen) -> AsyncIterator[None]:
     """Let nothing grow any more."""
     if sqlite_path(limen.settings.database_url):
-        async with limen.features.database._writer.connect() as connection:
+        async with limen.features.database._writers.one() as connection:
             pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
         async with pragma(limen, "max_page_count", pages, 1_000_000):
             await _fill(limen)
@@ -74,9 +75,8 @@ async def pragma(limen: Limen, name: str, within: int, after: int) -> AsyncItera
 
 async def _set(limen: Limen, name: str, value: int) -> None:
     """Set it outside of any transaction."""
-    async with limen.features.database._writer.connect() as connection:
-        raw = await connection.get_raw_connection()
-        await raw.driver_connection.execute(f"PRAGMA {name}={value}")  # type: ignore[union-attr]
+    async with limen.features.database._writers.one() as connection:
+        await driver_of(connection).ask(f"PRAGMA {name}={value}")
 
 
 async def _fill(limen: Limen) -> None:

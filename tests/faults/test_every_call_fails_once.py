@@ -245,7 +245,7 @@ async def test_a_replay_is_caught_now_or_the_next_time(limen: Limen, victims: Vi
     used: dict[str, str] = {}
     async for struck in victims.of(replay, 401, after=use):
         # What is tried first, alone, decides about honest refreshes and leaves a replay as it is.
-        is_lost = struck.strike.is_lost_commit and struck.strike.hit == "do_commit"
+        is_lost = struck.strike.is_lost_commit and struck.strike.hit == "commit"
         is_caught = struck.answer.status_code == 401 or is_lost
         assert struck.session.end_reason == ("replay" if is_caught else None)
 

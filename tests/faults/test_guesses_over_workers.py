@@ -46,7 +46,7 @@ _PROGRAM = f"""
 from limen import cli
 from limen.database import postgresql, sqlite
 
-postgresql.POOL_SECONDS = sqlite.BUSY_SECONDS = {SECONDS}
+postgresql.PATIENCE_SECONDS = sqlite.BUSY_SECONDS = {SECONDS}
 cli.main()
 """
 PATIENT = (sys.executable, "-W", "error", "-c", _PROGRAM)

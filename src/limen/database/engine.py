@@ -9,14 +9,14 @@ restart when the database comes back.
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Row, Table
-from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Table
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from limen.database.connections import Connections, driver_of
 from limen.database.prepared import Prepared
 from limen.errors import DatabaseUnavailable
 from limen.events import DatabaseFailed, Events
@@ -24,35 +24,23 @@ from limen.events import DatabaseFailed, Events
 RECONNECT_SECONDS = 1.0
 CLOSE_SECONDS, LOOK_AGAIN_SECONDS = 2.0, 0.01
 
-# An execution option of the connections whose statements are transactions of their own.
-ALONE = "limen_alone"
-
 
 class Database:
-    """An open database: connections that write, that only read, and whose statements are alone.
+    """An open database: connections that write, and that only read, of the driver `dbapi`.
 
-    `failures` are what else its driver raises when it cannot be reached.
+    They may be the same ones.
     """
 
     def __init__(
-        self,
-        writer: AsyncEngine,
-        reader: AsyncEngine,
-        alone: AsyncEngine,
-        events: Events,
-        *,
-        failures: tuple[type[Exception], ...] = (),
+        self, writers: Connections, readers: Connections, events: Events, dbapi: ModuleType
     ) -> None:
-        self._writer = writer
-        self._reader = reader
-        self._alone = alone
+        self._writers = writers
+        self._readers = readers
         self._events = events
-        self._failures: tuple[type[Exception], ...] = (
-            DBAPIError,
-            DisconnectionError,
-            PoolTimeout,
-            OSError,
-            *failures,
+        self._failures: tuple[type[Exception], ...] = (DBAPIError, OSError, dbapi.Error)
+        self._mistakes: tuple[type[Exception], ...] = (
+            *(IntegrityError, ProgrammingError),
+            *(dbapi.IntegrityError, dbapi.ProgrammingError),
         )
 
     @asynccontextmanager
@@ -65,8 +53,10 @@ class Database:
             DatabaseUnavailable: Nothing was decided and nothing was written.
         """
         with self._translated():
-            async with self._writer.begin() as connection:
+            async with self._writers.one() as connection:
+                await self._begin(connection)
                 yield connection
+                await driver_of(connection).commit()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -76,11 +66,11 @@ class Database:
             DatabaseUnavailable: The statement could not be run.
         """
         with self._translated():
-            async with self._reader.connect() as connection:
+            async with self._readers.one() as connection:
                 yield connection
 
-    async def at_once(self, statement: Prepared, values: Mapping[str, object]) -> Row[Any] | None:
-        """Run one statement that is a transaction of its own; return its row, if it has one.
+    async def at_once(self, statement: Prepared, values: Mapping[str, object]) -> Any:
+        """Run one statement that is a transaction of its own; return its row, or None.
 
         It saves what begins and ends a transaction: one round trip, not three.
 
@@ -88,8 +78,8 @@ class Database:
             DatabaseUnavailable: It was not run, or nobody knows whether it was.
         """
         with self._translated():
-            async with self._alone.connect() as connection:
-                return await self._run(connection, statement, values)
+            async with self._writers.one() as connection:
+                return await self._alone(connection, statement, values)
 
     def insert(self, table: Table) -> Any:
         """Return an INSERT of this database that knows ON CONFLICT."""
@@ -128,19 +118,22 @@ class Database:
         """Close every connection. aiosqlite's threads would keep the process alive otherwise.
 
         Whoever still has one, such as a task that was just cancelled, may give it back first: one
-        that is not in its pool by then is left open.
+        that was not by then is left open.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                while any(_is_used(each) for each in (self._writer, self._reader)):  # noqa: ASYNC110  a pool tells nobody
+                while self._writers.lent or self._readers.lent:  # noqa: ASYNC110  they tell nobody
                     await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        await self._writer.dispose()
-        await self._reader.dispose()
+        await self._writers.close()
+        await self._readers.close()
 
-    async def _run(
+    async def _begin(self, connection: AsyncConnection) -> None:
+        await driver_of(connection).ask("BEGIN")
+
+    async def _alone(
         self, connection: AsyncConnection, statement: Prepared, values: Mapping[str, object]
-    ) -> Row[Any] | None:
-        return (await statement.run(connection, values)).one_or_none()
+    ) -> Any:
+        return await statement.row(connection, values)
 
     async def _heard(self) -> AsyncIterator[None]:
         """Yield hints while a connection lasts, and one at its start: the past was not heard."""
@@ -151,17 +144,11 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (IntegrityError, ProgrammingError):
+        except self._mistakes:
             raise  # a rule of the schema, or a mistake of ours: neither is an outage
         except self._failures as error:
             self._events.emit(DatabaseFailed(_kind(error)))
             raise DatabaseUnavailable from error
-
-
-def _is_used(engine: AsyncEngine) -> bool:
-    pool = engine.pool
-    assert isinstance(pool, QueuePool)  # noqa: S101  ours are
-    return pool.checkedout() > 0
 
 
 def _kind(error: Exception) -> str:

@@ -2,7 +2,8 @@
 
 SQLite blocks, so each connection has a thread. Each thing asked of it goes there and back again
 through a queue and the event loop, which costs more than most statements do. A cursor of aiosqlite
-goes four times: to be made, to execute, to fetch, to close. Here the thread does all four at once.
+goes four times: to be made, to execute, to fetch, to close. Here the thread does all four at once,
+for SQLAlchemy, which asks for a cursor, and for `limen.database.prepared`, which asks for rows.
 
 Whatever becomes of the task that waits, a statement that has begun is finished there, with its
 rows read and its cursor closed: none is left open that would keep its transaction.
@@ -19,15 +20,29 @@ _CHUNK = 64  # rows that aiosqlite's own iteration would fetch at once; we itera
 
 
 class OneHop(aiosqlite.Connection):
-    """A connection whose cursors go to its thread once; made of what opens the file."""
+    """A connection whose cursors go to its thread once; made of what opens the file.
 
-    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+    `file` is what that file is known by.
+    """
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection], file: object = None) -> None:
         super().__init__(connector, _CHUNK)
+        self.file = file
 
     @property
     def thread(self) -> Thread:
         """The thread that does it, which ends after the connection."""
         return self._thread
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it was closed: nothing else ends it."""
+        return self._connection is None
+
+    async def ask(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Run a statement; return its rows."""
+        rows: list[Any] = await self.through(_rows, text, values)
+        return rows
 
     async def commit(self) -> None:
         """Commit the transaction, if there is one."""
@@ -35,9 +50,13 @@ class OneHop(aiosqlite.Connection):
             await super().commit()
 
     async def rollback(self) -> None:
-        """Roll back the transaction, if there is one: a pool asks that of every connection."""
+        """Roll back the transaction, if there is one: SQLAlchemy asks that after every use."""
         if self.in_transaction:
             await super().rollback()
+
+    async def abandon(self) -> None:
+        """Roll back whatever was begun, also by a statement that is still under way."""
+        await self.through(_roll_back)
 
     async def through(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return what `work` returns in the thread, for SQLite's connection and the arguments."""
@@ -83,6 +102,19 @@ class Cursor:
     async def _go(self, execute: Callable[..., Any], *arguments: Any) -> None:
         found = await self._connection.through(_whole, execute, arguments)
         self.description, self._rows, self.rowcount, self.lastrowid = found
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.rollback()
+
+
+def _rows(connection: sqlite3.Connection, text: str, values: Sequence[Any]) -> list[Any]:
+    cursor = connection.cursor()
+    try:
+        return cursor.execute(text, values).fetchall()
+    finally:
+        cursor.close()
 
 
 def _whole(

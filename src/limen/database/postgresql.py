@@ -10,22 +10,28 @@ prepared on the server: they would be looked for on another connection.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
 
 import psycopg
-from sqlalchemy import Table, event
+from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
 
-from limen.database.engine import ALONE, Database
+from limen.database.connections import Connections
+from limen.database.engine import Database
 from limen.events import Events
 
 CONNECT_SECONDS = 3
-POOL_SECONDS = 3
+PATIENCE_SECONDS = 3
 CHANNEL = "limen"
+
+# What says that a connection is of no more use, by SQLSTATE: it was cut (psycopg alone noticed),
+# the server goes down, or it began read-only and stays so, when the database may long be written
+# again.
+_CUT = "08000"
+_SPOILING = ("08", "57P", "25006")
 
 # A peer that vanished without a word is noticed within seconds, not after the kernel's two hours.
 _KEEPALIVE: dict[str, Any] = {
@@ -55,19 +61,24 @@ class PostgreSQL(Database):
         self._url = url
         self._behind_pooler = behind_pooler
         self._statement_timeout = statement_timeout
-        engine = self._engine(connections)
-        reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        alone = reader.execution_options(**{ALONE: True})
-        super().__init__(engine, reader, alone, events, failures=(psycopg.Error,))
+        engine = create_async_engine(
+            "postgresql+psycopg://",
+            async_creator=self.connect,
+            poolclass=NullPool,
+            pool_reset_on_return=None,
+            hide_parameters=True,
+        )
+        both = Connections(engine, connections, PATIENCE_SECONDS, spoils=_spoils)
+        super().__init__(both, both, events, psycopg)
 
     def insert(self, table: Table) -> Any:
         return insert(table)
 
-    async def connect(self) -> psycopg.AsyncConnection[Any]:
-        """Open a connection of its own, outside the pool."""
+    async def connect(self) -> "Connection":
+        """Open a connection of its own, beside those that are lent."""
         session: dict[str, Any] = {} if self._behind_pooler else {"options": self._session()}
-        connection = await psycopg.AsyncConnection.connect(
-            self._url, connect_timeout=CONNECT_SECONDS, **_KEEPALIVE, **session
+        connection = await Connection.connect(
+            self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, **_KEEPALIVE, **session
         )
         if self._behind_pooler:
             connection.prepare_threshold = None
@@ -80,7 +91,6 @@ class PostgreSQL(Database):
         if self._behind_pooler:  # it would give the listening connection to somebody else
             await asyncio.Future()
         async with await self.connect() as connection:
-            await connection.set_autocommit(True)
             await connection.execute(f"LISTEN {CHANNEL}".encode())
             yield
             async for _ in connection.notifies():
@@ -94,21 +104,24 @@ class PostgreSQL(Database):
         }
         return " ".join(f"-c {name}={value}" for name, value in options.items())
 
-    def _engine(self, connections: int) -> AsyncEngine:
-        engine = create_async_engine(
-            "postgresql+psycopg://",
-            async_creator=self.connect,
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=connections,
-            max_overflow=0,
-            hide_parameters=True,
-            pool_timeout=POOL_SECONDS,
-        )
-        event.listen(engine.sync_engine, "handle_error", _give_up_if_read_only)
-        return engine
+
+class Connection(psycopg.AsyncConnection[Any]):
+    """A connection as `limen.database.connections` lends it."""
+
+    @property
+    def is_broken(self) -> bool:
+        return self.closed
+
+    async def ask(self, text: str, values: Any = None) -> Sequence[tuple[Any, ...]]:
+        """Run a statement; return its rows."""
+        cursor = await self.execute(cast(Any, text), values)
+        return await cursor.fetchall() if cursor.description else ()
+
+    async def abandon(self) -> None:
+        """Roll back whatever was begun: a statement under way has ended with its task."""
+        await self.rollback()
 
 
-def _give_up_if_read_only(context: ExceptionContext) -> None:
-    # A session that began read-only stays so, when the database may long be written again.
-    if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
-        context.is_disconnect = True
+def _spoils(error: BaseException) -> bool:
+    cause = getattr(error, "orig", error)
+    return isinstance(cause, psycopg.Error) and (cause.sqlstate or _CUT).startswith(_SPOILING)

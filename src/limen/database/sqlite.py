@@ -21,26 +21,27 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 from weakref import WeakSet
 
-from sqlalchemy import Connection, Row, Table, event
+from sqlalchemy import Table
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
-from sqlalchemy.util import await_only
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
 
-from limen.database.engine import ALONE, Database
+from limen.database.connections import Connections, driver_of
+from limen.database.engine import Database
 from limen.database.one_hop import OneHop
 from limen.database.prepared import Prepared
 from limen.events import Events
+
+T = TypeVar("T")
 
 # How long a statement waits for another process's write lock, and a task for its turn.
 BUSY_SECONDS = 3.0
@@ -64,12 +65,9 @@ class SQLite(Database):
         self.path = path
         self._uri = f"file:{quote(str(path))}?mode=rw"
         self._threads: WeakSet[Thread] = WeakSet()
-        writer, reader = self._engine(connections=1), self._engine(connections=READERS)
-        event.listen(writer.sync_engine, "connect", _poll_itself)
-        event.listen(writer.sync_engine, "begin", _begin_immediate)
-        event.listen(reader.sync_engine, "connect", _refuse_writes)
-        alone = writer.execution_options(**{ALONE: True})
-        super().__init__(writer, reader, alone, events, failures=(sqlite3.Error,))
+        writer = self._connections(1, "PRAGMA busy_timeout=0")  # it polls for the lock itself
+        readers = self._connections(READERS, "PRAGMA query_only=ON")
+        super().__init__(writer, readers, events, sqlite3)
 
     def insert(self, table: Table) -> Any:
         return insert(table)
@@ -86,16 +84,13 @@ class SQLite(Database):
                 while any(thread.is_alive() for thread in self._threads):  # noqa: ASYNC110  it ends
                     await asyncio.sleep(POLL_SECONDS)
 
-    async def _run(
+    async def _begin(self, connection: AsyncConnection) -> None:
+        await _patiently(partial(driver_of(connection).ask, "BEGIN IMMEDIATE"))
+
+    async def _alone(
         self, connection: AsyncConnection, statement: Prepared, values: Mapping[str, object]
-    ) -> Row[Any] | None:
-        patience = _Patience()
-        while True:
-            try:
-                return await super()._run(connection, statement, values)
-            except OperationalError as error:
-                pause = patience.after(error)  # nothing has happened
-            await asyncio.sleep(pause)
+    ) -> Any:
+        return await _patiently(partial(statement.row, connection, values))
 
     async def _heard(self) -> AsyncIterator[None]:
         # In the event loop itself: it reads shared memory, in some microseconds, and needs no
@@ -109,43 +104,35 @@ class SQLite(Database):
                     yield
                 await asyncio.sleep(LOOK_SECONDS)
 
-    def _engine(self, *, connections: int) -> AsyncEngine:
+    def _connections(self, size: int, pragma: str) -> Connections:
         engine = create_async_engine(
             "sqlite+aiosqlite://",
-            async_creator=self._connect,
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=connections,
-            max_overflow=0,
+            async_creator=partial(self._connect, pragma),
+            poolclass=NullPool,
+            pool_reset_on_return=None,
             hide_parameters=True,
-            pool_timeout=BUSY_SECONDS,
         )
-        event.listen(engine.sync_engine, "connect", self._remember_file)
-        event.listen(engine.sync_engine, "checkout", self._require_same_file)
-        return engine
+        return Connections(engine, size, BUSY_SECONDS, is_current=self._is_of_this_file)
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._uri, uri=True, isolation_level=None, factory=_Connection)
 
-    async def _connect(self) -> OneHop:
-        connection = OneHop(self._open)
+    async def _connect(self, pragma: str) -> OneHop:
+        connection = OneHop(self._open, self._file())
         self._threads.add(connection.thread)
         await connection
         try:
             for name, value in _PRAGMAS.items():
-                await connection.execute(f"PRAGMA {name}={value}")
+                await connection.ask(f"PRAGMA {name}={value}")
+            await connection.ask(pragma)
         except BaseException:
             await connection.close()  # its thread would keep the process alive
             raise
         return connection
 
-    def _remember_file(self, _connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        entry.info["file"] = self._file()
-
-    def _require_same_file(
-        self, _connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object
-    ) -> None:
-        if entry.info["file"] != self._file():
-            raise DisconnectionError("the database file was moved or replaced")
+    def _is_of_this_file(self, connection: AsyncConnection) -> bool:
+        beneath = driver_of(connection)
+        return isinstance(beneath, OneHop) and beneath.file == self._file()
 
     def _file(self) -> tuple[int, int] | None:
         try:
@@ -172,43 +159,14 @@ class _Connection(sqlite3.Connection):
             super().close()
 
 
-def _poll_itself(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    _execute(connection, "PRAGMA busy_timeout=0")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    if connection.get_execution_options().get(ALONE):
-        return  # each statement begins and commits by itself
-    patience = _Patience()
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask again for as long as another process holds the lock, within bounds."""
+    until = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        except OperationalError as error:
-            pause = patience.after(error)
-        else:
-            return
-        await_only(asyncio.sleep(pause))
-
-
-class _Patience:
-    """How long to wait for the lock that another process holds."""
-
-    def __init__(self) -> None:
-        self._until = time.monotonic() + BUSY_SECONDS
-
-    def after(self, error: OperationalError) -> float:
-        """Return how long to wait before the next try; raise the error if it was the last."""
-        name = str(getattr(error.orig, "sqlite_errorname", ""))
-        if not name.startswith("SQLITE_BUSY") or time.monotonic() > self._until:
-            raise error
-        return POLL_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  no secret
-
-
-def _refuse_writes(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    _execute(connection, "PRAGMA query_only=ON")
-
-
-def _execute(connection: DBAPIConnection, statement: str) -> None:
-    cursor = connection.cursor()
-    cursor.execute(statement)
-    cursor.close()
+            return await ask()
+        except sqlite3.OperationalError as error:
+            is_locked = error.sqlite_errorname.startswith("SQLITE_BUSY")
+            if not is_locked or time.monotonic() > until:
+                raise
+        await asyncio.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  no secret
