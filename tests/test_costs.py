@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import httpx2
 import pytest
 from fastapi import Depends, FastAPI
-from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
+from limen import tokens
 from limen.database.postgresql import PostgreSQL
 from limen.limen import Limen
 from limen.verify.claims import Claims
-from limen.verify.keyset import VerificationKey
+from limen.verify.keyset import VerificationKey, signature
 from tests.conftest import on_sqlite
 from tests.driver import Call, watching
 from tests.people import Person, attempt
@@ -165,7 +165,7 @@ def crypto(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return count
 
-    monkeypatch.setattr(jws, "serialize_compact", counting("made", jws.serialize_compact))
+    monkeypatch.setattr(tokens, "signature", counting("made", signature))
     monkeypatch.setattr(VerificationKey, "verifies", counting("checked", VerificationKey.verifies))
     for kind in (OctKey, ECKey, RSAKey, OKPKey):
         monkeypatch.setattr(kind, "import_key", counting("read", kind.import_key))

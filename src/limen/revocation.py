@@ -31,11 +31,12 @@ from dataclasses import asdict
 from operator import attrgetter
 from typing import NamedTuple, Self
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
+from limen.database.prepared import Prepared
 from limen.database.schema import revocation_counter, revocations
 from limen.events import Event, Events, Recorder
 from limen.verify.elapsed import elapsed
@@ -45,6 +46,12 @@ from limen.verify.verifier import MAX_LIFETIME_SECONDS
 # A row outlives the tokens it refuses by this much: a clock that runs late, or is set back, takes
 # a token for good that has expired, and must not take it for one that was never revoked.
 MARGIN = 15 * 60
+
+
+_COUNTED = Prepared(select(revocation_counter.c.seq))
+_NEWER = Prepared(
+    select(revocations).where(revocations.c.seq >= bindparam("first")).order_by(revocations.c.seq)
+)
 
 
 class _Row(NamedTuple):
@@ -176,7 +183,7 @@ class RevocationLog:
         """
         async with self._pulling, self._database.read() as connection:
             began = elapsed()
-            counted = (await connection.execute(select(revocation_counter.c.seq))).scalar_one()
+            counted = (await _COUNTED.row(connection, {})).seq
             rows = await _read(connection, self._last.seq if self._last else 0)
             self.began_anew = self._last is not None and self._last not in rows
             if self.began_anew:
@@ -215,8 +222,7 @@ class RevocationLog:
 
 
 async def _read(connection: AsyncConnection, first: int) -> list[_Row]:
-    newer = select(revocations).where(revocations.c.seq >= first).order_by(revocations.c.seq)
-    return [_Row(*row) for row in await connection.execute(newer)]
+    return [_Row(*row) for row in await _NEWER.rows(connection, {"first": first})]
 
 
 def _published(row: _Row) -> Revocation:

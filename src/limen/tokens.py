@@ -18,9 +18,9 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from joserfc import jws
 from joserfc.jwk import OctKey
 
 from limen.clock import SECOND, Clock
@@ -29,7 +29,7 @@ from limen.key_ring import KeyRing, SigningKey
 from limen.secret import RootSecret
 from limen.verify import gate
 from limen.verify.errors import InvalidToken
-from limen.verify.keyset import VerificationKey
+from limen.verify.keyset import VerificationKey, signature
 
 ACCESS_TYPE = "at+jwt"
 REFRESH_TYPE = "rt+jwt"
@@ -193,8 +193,7 @@ class Tokens:
 
 def digest(secret: str) -> str:
     """Return what the database knows of a random secret (SHA-256, 43 characters of base64url)."""
-    sha256 = hashlib.sha256(secret.encode()).digest()
-    return base64.urlsafe_b64encode(sha256).rstrip(b"=").decode()
+    return _base64url(hashlib.sha256(secret.encode()).digest())
 
 
 def _seal(key: bytes) -> VerificationKey:
@@ -204,6 +203,16 @@ def _seal(key: bytes) -> VerificationKey:
 
 
 def _signed(typ: str, key: SigningKey | VerificationKey, claims: dict[str, object]) -> str:
-    header = {"alg": key.algorithm, "typ": typ, "kid": key.kid}
     payload = json.dumps(claims, separators=(",", ":")).encode()
-    return jws.serialize_compact(header, payload, key.key, algorithms=[key.algorithm])
+    signed = f"{_header(key.algorithm, typ, key.kid)}.{_base64url(payload)}"
+    return f"{signed}.{_base64url(signature(key.algorithm, key.key, signed.encode()))}"
+
+
+@lru_cache(maxsize=64)
+def _header(algorithm: str, typ: str, kid: str) -> str:
+    header = {"alg": algorithm, "typ": typ, "kid": kid}
+    return _base64url(json.dumps(header, separators=(",", ":")).encode())
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -4,6 +4,7 @@
     └── GuardError                 raised in front of a guarded route
         ├── MissingToken           401  no access token was presented
         ├── InvalidToken           401  one was, and it is not good; `reason` says why
+        │   └── UnknownKey              the same, of a key that is not known (yet)
         ├── InvalidAuthorization   400  the Authorization header itself is malformed
         ├── InsufficientScope      403  a good token that lacks a required scope
         ├── InsufficientRole       403  the same with a required role
@@ -69,6 +70,13 @@ class InvalidToken(GuardError):
     def __init__(self, reason: Reason) -> None:
         self.reason: Reason = reason
         super().__init__(_REASONS[reason])
+
+
+class UnknownKey(InvalidToken):
+    """No key of that name is known: it may have been made a moment ago."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown_key")
 
 
 class InvalidAuthorization(GuardError):

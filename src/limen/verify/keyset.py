@@ -149,6 +149,11 @@ _SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
 
+def signature(algorithm: str, key: Key, signed: bytes) -> bytes:
+    """Return what a private key, or a secret, says of the bytes: the other side of `verifies`."""
+    return _MODELS[algorithm].sign(signed, key)
+
+
 def _public_key(jwk: object, place: str) -> VerificationKey:
     if not isinstance(jwk, dict):
         raise ValueError(f"{place} is not an object.")  # noqa: TRY004  a wrong value, not a wrong call

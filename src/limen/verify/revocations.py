@@ -80,7 +80,7 @@ class Revocations:
         self.seq = 0
         self._bound = bound
         self._monotonic = monotonic
-        self._synced_at: float | None = None
+        self._synced_at = -math.inf
         self._sessions: dict[str, int] = {}
         self._accounts: dict[str, _Floor] = {}
 
@@ -104,7 +104,7 @@ class Revocations:
     @property
     def age(self) -> float:
         """The seconds since the log was read to its end; infinite if it never was."""
-        return math.inf if self._synced_at is None else self._monotonic() - self._synced_at
+        return self._monotonic() - self._synced_at
 
     @property
     def is_fresh(self) -> bool:

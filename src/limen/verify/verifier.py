@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 
 from limen.verify.claims import Claims
-from limen.verify.errors import InvalidToken, RevocationsStale
+from limen.verify.errors import InvalidToken, RevocationsStale, UnknownKey
 from limen.verify.gate import Unverified, parse
 from limen.verify.issuer import Issuer
 from limen.verify.keyset import Keys, VerificationKey
@@ -88,24 +88,30 @@ class Verifier:
         A token whose key is not known is judged when the keys have been read anew: its key may
         have been made a moment ago.
         """
-        return await self._once_its_key_is_known(self.check, token)
+        try:
+            return self.check(token)
+        except UnknownKey:
+            await self._learn(token)
+        return self.check(token)
 
     async def identify(self, token: str) -> Claims:
         """Return the claims of an authentic token; raises what `authenticate` raises.
 
         Like `verify` it waits for keys, and raises RevocationsStale if they cannot be read.
         """
-        return await self._once_its_key_is_known(self.authenticate, token)
+        try:
+            return self.authenticate(token)
+        except UnknownKey:
+            await self._learn(token)
+        return self.authenticate(token)
 
     def verify_blocking(self, token: str) -> Claims:
-        """Do the same in a thread that may wait, as those of a WSGI server may."""
+        """Do the same as `verify` in a thread that may wait, as those of a WSGI server may."""
         try:
             return self.check(token)
-        except InvalidToken as refusal:
-            if refusal.reason != "unknown_key":
-                raise
-        if not self._keys.renew_blocking(*_named(token)):
-            raise RevocationsStale
+        except UnknownKey:
+            if not self._keys.renew_blocking(*_named(token)):
+                raise RevocationsStale from None
         return self.check(token)
 
     def check(self, token: str) -> Claims:
@@ -146,20 +152,14 @@ class Verifier:
         if self._own is not None:
             self._own.close()
 
-    async def _once_its_key_is_known(self, judge: Callable[[str], Claims], token: str) -> Claims:
-        try:
-            return judge(token)
-        except InvalidToken as refusal:
-            if refusal.reason != "unknown_key":
-                raise
+    async def _learn(self, token: str) -> None:
         if not await self._keys.renew(*_named(token)):
-            raise RevocationsStale
-        return judge(token)
+            raise RevocationsStale from None
 
     def _signer(self, token: Unverified) -> VerificationKey:
         key = self._keys.find(token.kid)
         if key is None:
-            raise InvalidToken("unknown_key")
+            raise UnknownKey
         if key.algorithm != token.algorithm or not key.verifies(token.signed, token.signature):
             raise InvalidToken("bad_signature")
         return key
