@@ -169,7 +169,9 @@ class PasswordHashed(Event):
 
 @dataclass(frozen=True, slots=True)
 class HashingRefused(Event):
-    """The hashing queue was full."""
+    """The hashing queue was full; `first`: for the first time after a second without a refusal."""
+
+    first: bool = True
 
 
 @dataclass(frozen=True, slots=True)

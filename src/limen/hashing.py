@@ -37,6 +37,7 @@ T = TypeVar("T")
 PLACES = 10_000  # a hard cap on those who wait: it bounds memory whatever the estimate says
 NICENESS = 10  # of 19: the kernel gives the event loop about nine times a hash's share of a core
 FIRST_GUESS = 0.05  # seconds for a hash, until the first has been timed
+QUIET_SECONDS = 1.0  # without a refusal, after which one is news again
 NEWEST_WEIGHT = 0.1  # of the newest hash in the running average: it follows the last ten or so
 
 
@@ -57,6 +58,7 @@ class HashingRoom:
         self._places = places
         self._events = events
         self._average = FIRST_GUESS
+        self._refused_at = -math.inf
         self._open = True
         self._free = asyncio.Semaphore(threads)
         self._threads = ThreadPoolExecutor(threads, "limen-hash", initializer=_step_back)
@@ -99,7 +101,7 @@ class HashingRoom:
         wait = self._expected_wait()
         if wait <= self._queue_time and self.coming < self._places:
             return
-        self._events.emit(HashingRefused())
+        self._events.emit(HashingRefused(first=self._is_first()))
         raise Busy(retry_after=max(1, math.ceil(wait)))
 
     async def take_turn(self, place: "Place", work: Callable[[], T]) -> T:
@@ -116,6 +118,10 @@ class HashingRoom:
             self.waiting -= 1
         place.leave()
         return await self._start(work, time.monotonic() - arrived)
+
+    def _is_first(self) -> bool:
+        before, self._refused_at = self._refused_at, time.monotonic()
+        return self._refused_at - before > QUIET_SECONDS
 
     def _expected_wait(self) -> float:
         pending = self.running + self.coming

@@ -125,6 +125,18 @@ class Login:
         self._only_verified = only_verified
         self._events = events
 
+    def require_room(self) -> None:
+        """Refuse at once a sign-in that would have to wait too long, whoever's it is.
+
+        Raises:
+            Busy: The hashing queue is full.
+        """
+        try:
+            self._passwords.require_room()
+        except Busy:
+            self._events.emit(SignIn("busy"))
+            raise
+
     async def sign_in(self, email: str, password: str, client: Client) -> SignedIn:
         """Exchange an e-mail address and a password for the tokens of a new session.
 

@@ -278,6 +278,8 @@ def test_a_refusal_is_one_line_and_a_flood_no_more_than_that(
     output = logging_to("json")
     log_events(events.HashingRefused())
     log_events(events.SignIn(outcome))
+    log_events(events.HashingRefused(first=False))
+    log_events(events.SignIn(outcome))
 
     (line,) = output.objects()
     assert line["event"] == "hashing queue full"

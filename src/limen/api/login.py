@@ -30,8 +30,12 @@ _BODY = {
 
 
 def add_to(router: APIRouter, limen: Wiring) -> None:
+    async def room() -> None:
+        limen.features.login.require_room()
+
     @router.post(
         "/login",
+        dependencies=[Depends(room)],  # in a flood, before anything is made of the body
         openapi_extra=_BODY,
         responses={200: {"headers": NEW_DEVICE}, **refusals(401, 422, 429, 503)},
     )

@@ -118,7 +118,7 @@ LINES: Final[Mapping[type[Event], tuple[int, str] | None]] = {
     DatabaseFailed: (logging.ERROR, "database failed"),
 }
 ALARMING: Final = frozenset({"replay", "replayed"})  # outcomes and reasons that make it a warning
-TOLD_ALREADY: Final = frozenset({"busy", "too_many_attempts"})  # outcomes: a line above said why
+TOLD_ALREADY: Final = frozenset({"busy", "too_many_attempts"})  # outcomes: a line before said why
 
 _FIRST: Final = ("timestamp", "level", "logger", "event", "request_id")
 _OWN: Final = frozenset({"timestamp", "level", "logger"})  # made here: nothing to redact
@@ -165,7 +165,7 @@ def log_events(event: Event) -> None:
         return
     level, words = line
     known = {field.name: getattr(event, field.name) for field in fields(event)}
-    if known.get("outcome") in TOLD_ALREADY:
+    if known.get("outcome") in TOLD_ALREADY or not known.pop("first", True):
         return
     if ALARMING & {known.get("outcome"), known.get("reason")}:
         level = max(level, logging.WARNING)
