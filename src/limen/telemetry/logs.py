@@ -117,7 +117,12 @@ LINES: Final[Mapping[type[Event], tuple[int, str] | None]] = {
     Swept: (logging.DEBUG, "expired rows removed"),
     DatabaseFailed: (logging.ERROR, "database failed"),
 }
-ALARMING: Final = frozenset({"replay", "replayed"})  # outcomes and reasons that make it a warning
+# Outcomes and reasons that have a level of their own: somebody's doing, or a million times a day.
+LEVEL_OF: Final[Mapping[object, int]] = {
+    "replay": logging.WARNING,
+    "replayed": logging.WARNING,
+    "rotated": logging.DEBUG,
+}
 TOLD_ALREADY: Final = frozenset({"busy", "too_many_attempts"})  # outcomes: a line before said why
 
 _FIRST: Final = ("timestamp", "level", "logger", "event", "request_id")
@@ -167,10 +172,12 @@ def log_events(event: Event) -> None:
     known = {field.name: getattr(event, field.name) for field in fields(event)}
     if known.get("outcome") in TOLD_ALREADY or not known.pop("first", True):
         return
-    if ALARMING & {known.get("outcome"), known.get("reason")}:
-        level = max(level, logging.WARNING)
-    extra = {name: value for name, value in known.items() if value is not None}
-    _log.log(level, words, extra=extra)
+    for said in (known.get("outcome"), known.get("reason")):
+        level = LEVEL_OF.get(said, level)
+    if _log.isEnabledFor(level):
+        _log.log(
+            level, words, extra={name: value for name, value in known.items() if value is not None}
+        )
 
 
 class _Handler(logging.StreamHandler[TextIO]):
