@@ -1,6 +1,6 @@
 """Measure limen against its limits and its peers.
 
-    python -m benchmarks                      everything, some thirteen minutes
+    python -m benchmarks                      everything, some seventeen minutes
     python -m benchmarks --quick              everything, less exactly, in under three
     python -m benchmarks --only logins        one workload; may be repeated
     python -m benchmarks --report FILE      write a result into docs/performance.md, with its plots
@@ -11,6 +11,7 @@ A workload that cannot be measured says why, and the others go on. The result is
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -39,6 +40,7 @@ def main() -> None:
         report.write_page(run)
         plots.draw(run, report.PAGE.with_name("performance"))
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no server stays behind
     chosen = [each for each in WORKLOADS if not options.only or each.name in options.only]
     run = measure(chosen, quick=options.quick)
     run.write(options.output)

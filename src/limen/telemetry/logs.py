@@ -174,10 +174,8 @@ def log_events(event: Event) -> None:
         return
     for said in (known.get("outcome"), known.get("reason")):
         level = LEVEL_OF.get(said, level)
-    if _log.isEnabledFor(level):
-        _log.log(
-            level, words, extra={name: value for name, value in known.items() if value is not None}
-        )
+    extra = {name: value for name, value in known.items() if value is not None}
+    _log.log(level, words, extra=extra)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
