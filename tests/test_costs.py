@@ -16,7 +16,7 @@ from limen import tokens
 from limen.database.postgresql import PostgreSQL
 from limen.limen import Limen
 from limen.verify.claims import Claims
-from limen.verify.keyset import VerificationKey, signature
+from limen.verify.keyset import VerificationKey, sign
 from tests.conftest import on_sqlite
 from tests.driver import Call, watching
 from tests.people import Person, attempt
@@ -165,7 +165,7 @@ def crypto(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return count
 
-    monkeypatch.setattr(tokens, "signature", counting("made", signature))
+    monkeypatch.setattr(tokens, "sign", counting("made", sign))
     monkeypatch.setattr(VerificationKey, "verifies", counting("checked", VerificationKey.verifies))
     for kind in (OctKey, ECKey, RSAKey, OKPKey):
         monkeypatch.setattr(kind, "import_key", counting("read", kind.import_key))

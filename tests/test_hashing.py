@@ -121,7 +121,7 @@ async def test_a_wait_beyond_the_time_budget_is_refused_at_once(seen: list[Event
     told = [event.first for event in seen if isinstance(event, HashingRefused)]
     assert len(told) >= 1000
     assert told[0]
-    assert sum(told) < 100  # of a flood the first is news, and one after a quiet second
+    assert sum(told) <= 2  # one a minute, and this does not take two
     assert took < 0.005
     hashing.may_end.set()
     await asyncio.gather(*jobs)

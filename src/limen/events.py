@@ -169,7 +169,7 @@ class PasswordHashed(Event):
 
 @dataclass(frozen=True, slots=True)
 class HashingRefused(Event):
-    """The hashing queue was full; `first`: for the first time after a second without a refusal."""
+    """The hashing queue was full; `first` is true once a minute, of however many."""
 
     first: bool = True
 

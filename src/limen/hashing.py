@@ -37,7 +37,7 @@ T = TypeVar("T")
 PLACES = 10_000  # a hard cap on those who wait: it bounds memory whatever the estimate says
 NICENESS = 10  # of 19: the kernel gives the event loop about nine times a hash's share of a core
 FIRST_GUESS = 0.05  # seconds for a hash, until the first has been timed
-QUIET_SECONDS = 1.0  # without a refusal, after which one is news again
+NEWS_SECONDS = 60.0  # after which a refusal is news again, whatever came between
 NEWEST_WEIGHT = 0.1  # of the newest hash in the running average: it follows the last ten or so
 
 
@@ -58,7 +58,7 @@ class HashingRoom:
         self._places = places
         self._events = events
         self._average = FIRST_GUESS
-        self._refused_at = -math.inf
+        self._told_at = -math.inf
         self._open = True
         self._free = asyncio.Semaphore(threads)
         self._threads = ThreadPoolExecutor(threads, "limen-hash", initializer=_step_back)
@@ -101,7 +101,7 @@ class HashingRoom:
         wait = self._expected_wait()
         if wait <= self._queue_time and self.coming < self._places:
             return
-        self._events.emit(HashingRefused(first=self._is_first()))
+        self._events.emit(HashingRefused(first=self._is_news()))
         raise Busy(retry_after=max(1, math.ceil(wait)))
 
     async def take_turn(self, place: "Place", work: Callable[[], T]) -> T:
@@ -119,9 +119,12 @@ class HashingRoom:
         place.leave()
         return await self._start(work, time.monotonic() - arrived)
 
-    def _is_first(self) -> bool:
-        before, self._refused_at = self._refused_at, time.monotonic()
-        return self._refused_at - before > QUIET_SECONDS
+    def _is_news(self) -> bool:
+        now = time.monotonic()
+        if now < self._told_at + NEWS_SECONDS:
+            return False
+        self._told_at = now
+        return True
 
     def _expected_wait(self) -> float:
         pending = self.running + self.coming

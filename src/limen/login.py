@@ -1,6 +1,6 @@
 """Signing in: the order of the steps, top to bottom.
 
-    0. is there room to hash?            if not, refused in microseconds, before any other work
+    0. is there room to hash?            if not, refused before anything is made of what was sent
     1. wait for one's turn               where others try the same account; then take a place for
                                          the hash, so that no more set out than can be served, and
        take a slot in every limit        before anything is looked at, so that guessing is bounded
@@ -126,7 +126,7 @@ class Login:
         self._events = events
 
     def require_room(self) -> None:
-        """Refuse at once a sign-in that would have to wait too long, whoever's it is.
+        """Refuse at once a sign-in that would have to wait too long, whosever it is.
 
         Raises:
             Busy: The hashing queue is full.

@@ -278,7 +278,9 @@ class Settings:
         choice("auto", "console", "json"), "auto", "Console on a terminal, JSON lines elsewhere."
     )
     log_level: Literal["debug", "info", "warning", "error"] = _option(
-        choice("debug", "info", "warning", "error"), "info", "One line for each decision."
+        choice("debug", "info", "warning", "error"),
+        "info",
+        "One line for each decision; `debug`: for each refresh, too.",
     )
     docs: bool = _option(SWITCH, "on", "Serve /docs and /openapi.json; they hold no secret.")
     metrics: bool = _option(SWITCH, "on", "Serve /metrics; it holds counts and no names.")

@@ -29,7 +29,7 @@ from limen.key_ring import KeyRing, SigningKey
 from limen.secret import RootSecret
 from limen.verify import gate
 from limen.verify.errors import InvalidToken
-from limen.verify.keyset import VerificationKey, signature
+from limen.verify.keyset import VerificationKey, sign
 
 ACCESS_TYPE = "at+jwt"
 REFRESH_TYPE = "rt+jwt"
@@ -205,7 +205,7 @@ def _seal(key: bytes) -> VerificationKey:
 def _signed(typ: str, key: SigningKey | VerificationKey, claims: dict[str, object]) -> str:
     payload = json.dumps(claims, separators=(",", ":")).encode()
     signed = f"{_header(key.algorithm, typ, key.kid)}.{_base64url(payload)}"
-    return f"{signed}.{_base64url(signature(key.algorithm, key.key, signed.encode()))}"
+    return f"{signed}.{_base64url(sign(key.algorithm, key.key, signed.encode()))}"
 
 
 @lru_cache(maxsize=64)

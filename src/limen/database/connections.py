@@ -7,20 +7,28 @@ SQLAlchemy's connection as it is used, and who waits, waits at a semaphore.
     lent          first come, first served; whoever waits longer than `patience` is refused
     given back    with nothing left to commit: a block that raises, or is cancelled, is rolled back
                   first, and only then the next may have it
-    given up      where it has broken, or is no longer that of the database as it stands. The others
-                  that are idle are given up with it: what has cut it off has met them, too
+    given up      where it has broken, or is no longer one of the database as it stands. If it broke
+                  by an error, the idle ones are given up with it: what cut it off has met them, too
+
+A task may be cancelled at any moment. What was begun for it then goes on without it, to its end:
+opening, rolling back, closing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+T = TypeVar("T")
+
 
 class Driver(Protocol):
-    """A connection as its driver has it, beneath SQLAlchemy's. Its statements commit at once."""
+    """A connection as its driver has it, beneath SQLAlchemy's.
+
+    Each statement commits by itself, unless BEGIN was asked before.
+    """
 
     @property
     def is_broken(self) -> bool:
@@ -30,7 +38,7 @@ class Driver(Protocol):
         """Run a statement, in the driver's words; return its rows."""
 
     async def commit(self) -> None:
-        """Commit the transaction that BEGIN has begun, if there is one."""
+        """Commit what was begun."""
 
     async def abandon(self) -> None:
         """Roll back whatever was begun, also by a statement that is still under way."""
@@ -66,7 +74,7 @@ class Connections:
         self._spoils = spoils
         self._free = asyncio.Semaphore(size)
         self._idle: list[AsyncConnection] = []
-        self._unwanted: set[asyncio.Task[None]] = set()
+        self._going_on: set[asyncio.Future[Any]] = set()
         self._open = True
 
     @asynccontextmanager
@@ -77,78 +85,97 @@ class Connections:
             TimeoutError: None came free in time.
             Exception: What the driver raises where it cannot connect.
         """
-        await self._wait()
-        self.lent += 1
-        try:
-            connection = await self._current()
-        except BaseException:
-            self._leave()
-            raise
+        await self._enter()
+        connection = await self._take()
         try:
             yield connection
             if connection.in_transaction():
                 await connection.rollback()  # what SQLAlchemy thinks it began
         except BaseException as error:
-            # To its end, even if the task is cancelled again: only then may the next have it.
-            await asyncio.shield(asyncio.ensure_future(self._clean(connection, error)))
+            await asyncio.shield(self._begun(self._clean(connection, error)))
             raise
         await self._give_back(connection)
 
     async def close(self) -> None:
         """Close those that are idle, now, and the others as soon as they are given back."""
         self._open = False
-        await self._give_up_idle()
-        await asyncio.gather(*self._unwanted)
+        self._give_up_idle()
+        await asyncio.gather(*self._going_on, return_exceptions=True)
 
-    async def _wait(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()  # at once
-            return
-        async with asyncio.timeout(self._patience):
-            await self._free.acquire()
-
-    async def _current(self) -> AsyncConnection:
-        while self._idle:
-            connection = self._idle.pop()
-            if self._is_current(connection):
-                return connection
-            await _close(connection)
-        opening = asyncio.ensure_future(self.engine.connect())
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:  # half open it would be nobody's, and stay
-            self._unwanted.add(task := asyncio.ensure_future(_close_opened(opening)))
-            task.add_done_callback(self._unwanted.discard)
-            raise
-
-    async def _clean(self, connection: AsyncConnection, error: BaseException) -> None:
-        """Roll back what was begun in it, and give it back."""
-        try:
-            if self._spoils(error):
-                await connection.close()
-            if not _is_broken(connection):
-                await driver_of(connection).abandon()
-                await connection.rollback()
-        except Exception:  # noqa: BLE001  whatever it is, nobody is to use it again
-            await _close(connection)
-        if _is_broken(connection):
-            await self._give_up_idle()
-        await self._give_back(connection)
-
-    async def _give_back(self, connection: AsyncConnection) -> None:
-        if self._open and not _is_broken(connection):
-            self._idle.append(connection)
+    async def _enter(self) -> None:
+        if self._free.locked():
+            async with asyncio.timeout(self._patience):
+                await self._free.acquire()
         else:
-            await _close(connection)
-        self._leave()
+            await self._free.acquire()  # at once
+        self.lent += 1
 
     def _leave(self) -> None:
         self.lent -= 1
         self._free.release()
 
-    async def _give_up_idle(self) -> None:
+    async def _take(self) -> AsyncConnection:
         while self._idle:
-            await _close(self._idle.pop())
+            if self._is_current(connection := self._idle.pop()):
+                return connection
+            self._begun(_close(connection))
+        opening = self._begun(self.engine.connect())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self._begun(self._take_back(opening))
+            raise
+        except BaseException:
+            self._leave()
+            raise
+
+    async def _take_back(self, opening: asyncio.Future[AsyncConnection]) -> None:
+        """Keep what was opened for a task that has gone."""
+        try:
+            connection = await opening
+        except BaseException:
+            self._leave()
+            raise
+        await self._give_back(connection)
+
+    async def _clean(self, connection: AsyncConnection, error: BaseException) -> None:
+        """Roll back what was begun in it, and give it back; up, where that cannot be done."""
+        is_clean = False
+        try:
+            with suppress(Exception):
+                if not self._spoils(error) and not _is_broken(connection):
+                    await driver_of(connection).abandon()
+                    await connection.rollback()
+                    is_clean = True
+            if not is_clean and isinstance(error, Exception):
+                self._give_up_idle()
+        finally:
+            await self._give_back(connection, is_clean=is_clean)
+
+    async def _give_back(self, connection: AsyncConnection, *, is_clean: bool = True) -> None:
+        try:
+            if self._open and is_clean and not _is_broken(connection):
+                self._idle.append(connection)
+            else:
+                await _close(connection)
+        finally:
+            self._leave()
+
+    def _give_up_idle(self) -> None:
+        while self._idle:
+            self._begun(_close(self._idle.pop()))
+
+    def _begun(self, work: Awaitable[T]) -> asyncio.Future[T]:
+        """Begin what is to go on without the task that needs it."""
+        task = asyncio.ensure_future(work)
+        self._going_on.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self._going_on.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever still waits for it is told; else it was of no use any more
 
 
 def _is_broken(connection: AsyncConnection) -> bool:
@@ -158,8 +185,3 @@ def _is_broken(connection: AsyncConnection) -> bool:
 async def _close(connection: AsyncConnection) -> None:
     with suppress(Exception):  # it may have gone long ago
         await connection.close()
-
-
-async def _close_opened(opening: asyncio.Future[AsyncConnection]) -> None:
-    with suppress(Exception):
-        await _close(await opening)

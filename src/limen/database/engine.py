@@ -39,8 +39,10 @@ class Database:
         self._events = events
         self._failures: tuple[type[Exception], ...] = (DBAPIError, OSError, dbapi.Error)
         self._mistakes: tuple[type[Exception], ...] = (
-            *(IntegrityError, ProgrammingError),
-            *(dbapi.IntegrityError, dbapi.ProgrammingError),
+            IntegrityError,
+            ProgrammingError,
+            dbapi.IntegrityError,
+            dbapi.ProgrammingError,
         )
 
     @asynccontextmanager

@@ -50,7 +50,7 @@ class OneHop(aiosqlite.Connection):
             await super().commit()
 
     async def rollback(self) -> None:
-        """Roll back the transaction, if there is one: SQLAlchemy asks that after every use."""
+        """Roll back the transaction, if there is one."""
         if self.in_transaction:
             await super().rollback()
 

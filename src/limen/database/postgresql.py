@@ -27,11 +27,9 @@ CONNECT_SECONDS = 3
 PATIENCE_SECONDS = 3
 CHANNEL = "limen"
 
-# What says that a connection is of no more use, by SQLSTATE: it was cut (psycopg alone noticed),
-# the server goes down, or it began read-only and stays so, when the database may long be written
-# again.
-_CUT = "08000"
-_SPOILING = ("08", "57P", "25006")
+# What says that a connection is of no more use, by SQLSTATE: it was cut, or the server goes down.
+# One that began read-only stays so, too, when the database may long be written again.
+_SPOILING = ("08", "57P")
 
 # A peer that vanished without a word is noticed within seconds, not after the kernel's two hours.
 _KEEPALIVE: dict[str, Any] = {
@@ -124,4 +122,6 @@ class Connection(psycopg.AsyncConnection[Any]):
 
 def _spoils(error: BaseException) -> bool:
     cause = getattr(error, "orig", error)
-    return isinstance(cause, psycopg.Error) and (cause.sqlstate or _CUT).startswith(_SPOILING)
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        return cause.sqlstate is None or cause.sqlstate.startswith(_SPOILING)  # None: it was cut
+    return isinstance(cause, psycopg.errors.ReadOnlySqlTransaction)

@@ -166,7 +166,8 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except sqlite3.OperationalError as error:
-            is_locked = error.sqlite_errorname.startswith("SQLITE_BUSY")
+            # Python's module raises some of its own, without a name.
+            is_locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
             if not is_locked or time.monotonic() > until:
                 raise
         await asyncio.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  no secret

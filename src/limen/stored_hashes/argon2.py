@@ -6,9 +6,9 @@ whoever made it, so that the time tells nothing but what the caller has typed hi
 
 Two libraries compute it, bit for bit alike. libsodium uses the widest instructions that it finds in
 the processor, and with them needs little more than half the time. It knows Argon2id in one lane
-with a salt of 16 bytes, which is how limen hashes unless a setting says otherwise;
-argon2-cffi computes the rest. So the length of a salt, too, decides how long a hash takes, and its
-front says it: `...,p=1$22` is the front of those with a salt of 22 bytes; 16 goes without saying.
+with a salt of 16 bytes, which is how limen hashes unless a setting says otherwise; argon2-cffi
+computes the rest. So the length of a salt, too, may decide how long a hash takes, and its front
+says it: `...,p=1$22` is the front of those with a salt of 22 bytes; 16 goes without saying.
 """
 
 import hmac
@@ -59,9 +59,9 @@ class Argon2:
         parts = _parts(stored)
         if parts is None:
             return None
-        made = parts.made
-        salt = "" if len(made.salt) == SALT_BYTES else str(len(made.salt))
-        return Written(parts.named + salt, _is_bearable(made.cost))
+        made, salt_bytes = parts.made, len(parts.made.salt)
+        length = "" if salt_bytes == SALT_BYTES else str(salt_bytes)
+        return Written(parts.front + length, _is_bearable(made.cost))
 
     def matches(self, password: str, stored: str) -> bool:
         if (parts := _parts(stored)) is None:
@@ -89,7 +89,7 @@ class _Made(NamedTuple):
 class _Parts(NamedTuple):
     """A hash that was read: what stands in front of its salt, how it was made, what came out."""
 
-    named: str
+    front: str
     made: _Made
     digest: bytes
 
@@ -118,7 +118,7 @@ def _digest(password: str, made: _Made) -> bytes:
         return hash_secret_raw(
             password.encode(), salt, cost.passes, cost.memory_kib, cost.lanes, length, _TYPES[kind]
         )
-    except (RuntimeError, HashingError):
+    except (RuntimeError, HashingError):  # how the two say that there is no memory
         raise Busy(retry_after=1) from None
 
 

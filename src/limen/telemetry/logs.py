@@ -117,12 +117,8 @@ LINES: Final[Mapping[type[Event], tuple[int, str] | None]] = {
     Swept: (logging.DEBUG, "expired rows removed"),
     DatabaseFailed: (logging.ERROR, "database failed"),
 }
-# Outcomes and reasons that have a level of their own: somebody's doing, or a million times a day.
-LEVEL_OF: Final[Mapping[object, int]] = {
-    "replay": logging.WARNING,
-    "replayed": logging.WARNING,
-    "rotated": logging.DEBUG,
-}
+ALARMING: Final = frozenset({"replay", "replayed"})  # outcomes and reasons that make it a warning
+EVERYDAY: Final = frozenset({"rotated"})  # outcomes of a million times a day: for who debugs
 TOLD_ALREADY: Final = frozenset({"busy", "too_many_attempts"})  # outcomes: a line before said why
 
 _FIRST: Final = ("timestamp", "level", "logger", "event", "request_id")
@@ -170,10 +166,12 @@ def log_events(event: Event) -> None:
         return
     level, words = line
     known = {field.name: getattr(event, field.name) for field in fields(event)}
-    if known.get("outcome") in TOLD_ALREADY or not known.pop("first", True):
+    if known.get("outcome") in TOLD_ALREADY or event == HashingRefused(first=False):
         return
-    for said in (known.get("outcome"), known.get("reason")):
-        level = LEVEL_OF.get(said, level)
+    if known.get("outcome") in EVERYDAY:
+        level = logging.DEBUG
+    if ALARMING & {known.get("outcome"), known.get("reason")}:
+        level = max(level, logging.WARNING)
     extra = {name: value for name, value in known.items() if value is not None}
     _log.log(level, words, extra=extra)
 

@@ -149,8 +149,8 @@ _SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def signature(algorithm: str, key: Key, signed: bytes) -> bytes:
-    """Return what a private key, or a secret, says of the bytes: the other side of `verifies`."""
+def sign(algorithm: str, key: Key, signed: bytes) -> bytes:
+    """Return the signature over the bytes, by a private key or a secret, that `verifies` checks."""
     return _MODELS[algorithm].sign(signed, key)
 
 

@@ -153,6 +153,7 @@ class Verifier:
             self._own.close()
 
     async def _learn(self, token: str) -> None:
+        """Have the token's key looked for; RevocationsStale if nobody can tell."""
         if not await self._keys.renew(*_named(token)):
             raise RevocationsStale from None
 

@@ -1,0 +1,258 @@
+"""Connections are lent in turn and come back clean, whatever becomes of the task that had one."""
+
+import asyncio
+import random
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from limen.database.connections import Connections, driver_of
+from limen.database.engine import Database
+from limen.database.postgresql import PostgreSQL
+from limen.database.sqlite import SQLite
+from limen.errors import DatabaseUnavailable
+from limen.events import DatabaseFailed, Event, Events
+from tests.crowds import until
+from tests.postgresql import Databases
+
+pytestmark = pytest.mark.anyio
+
+SIZE = 4
+COUNT_UP = "UPDATE revocation_counter SET seq = seq + 1"
+
+
+@pytest.fixture
+def url(postgresql: Databases) -> Iterator[str]:
+    with postgresql.migrated() as url:
+        yield url
+
+
+@pytest.fixture
+async def database(url: str, happened: list[Event]) -> AsyncIterator[PostgreSQL]:
+    database = PostgreSQL(
+        url,
+        Events(happened.append),
+        connections=SIZE,
+        statement_timeout=5,
+        behind_pooler=False,
+    )
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def file(migrated_sqlite_url: str, happened: list[Event]) -> AsyncIterator[SQLite]:
+    database = SQLite(Path(migrated_sqlite_url.removeprefix("sqlite:///")), Events(happened.append))
+    yield database
+    await database.close()
+
+
+async def fill(database: Database) -> Connections:
+    """Have all of them open and idle."""
+    together = asyncio.Barrier(SIZE)
+
+    async def one() -> None:
+        async with database.read():
+            await together.wait()
+
+    await asyncio.gather(*(one() for _ in range(SIZE)))
+    assert (database._readers.lent, len(database._readers._idle)) == (0, SIZE)
+    return database._readers
+
+
+async def cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_statement_whose_task_is_cancelled_costs_the_others_nothing(
+    database: PostgreSQL,
+) -> None:
+    """Whoever cancels requests must not have every connection opened anew."""
+    connections = await fill(database)
+
+    async def slow() -> None:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT pg_sleep(60)"))
+
+    task = asyncio.create_task(slow())
+    await until(lambda: connections.lent == 1)
+    await asyncio.sleep(0.05)
+    await cancelled(task)
+    await until(lambda: connections.lent == 0)
+
+    assert len(connections._idle) >= SIZE - 1
+
+
+async def test_one_that_was_cut_takes_the_idle_ones_along(
+    database: PostgreSQL, url: str, happened: list[Event]
+) -> None:
+    """They have been cut, too: one request fails, and not one for each of them."""
+    connections = await fill(database)
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    with pytest.raises(DatabaseUnavailable):
+        async with database.read() as connection:
+            await driver_of(connection).ask("SELECT 1")
+
+    assert connections._idle == []
+    async with database.read() as connection:
+        assert await driver_of(connection).ask("SELECT 1") == [(1,)]
+    assert len(happened) == 1
+
+
+COSTLESS = {
+    "a mistake": ("SELECT 1 FROM nowhere", None),
+    "a value that no text can have": ("SELECT %s", ("\0",)),
+    "a statement that takes too long": ("SELECT pg_sleep(9)", None),
+}
+
+
+@pytest.mark.parametrize(("statement", "values"), COSTLESS.values(), ids=COSTLESS)
+async def test_an_error_that_cut_nothing_costs_no_connection(
+    database: PostgreSQL, statement: str, values: object
+) -> None:
+    connections = await fill(database)
+
+    async def ask() -> None:
+        async with database.read() as connection:
+            await driver_of(connection).ask("SET statement_timeout = '50ms'")
+            await driver_of(connection).ask(statement, values)
+
+    with pytest.raises((DatabaseUnavailable, psycopg.Error)):
+        await ask()
+
+    assert (connections.lent, len(connections._idle)) == (0, SIZE)
+
+
+async def test_one_that_is_opened_for_a_task_that_is_cancelled_is_kept_for_the_next(
+    file: SQLite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place stays taken until then: there are never more than so many."""
+    at_once, opening = file._open, threading.Event()
+
+    def slowly() -> sqlite3.Connection:
+        opening.set()
+        time.sleep(0.2)
+        return at_once()
+
+    monkeypatch.setattr(file, "_open", slowly)
+
+    async def read() -> None:
+        async with file.read():
+            pass
+
+    task = asyncio.create_task(read())
+    await until(opening.is_set)
+    await cancelled(task)
+    assert (file._readers.lent, file._readers._idle) == (1, [])
+    await until(lambda: file._readers.lent == 0)
+
+    assert len(file._readers._idle) == 1
+
+
+async def test_a_place_is_free_again_if_its_giving_back_is_cancelled(file: SQLite) -> None:
+    """Closed while it is lent, it is closed when it comes back, and the place is another's."""
+    inside, may_end = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with file.write():
+            inside.set()
+            await may_end.wait()
+
+    task = asyncio.create_task(hold())
+    await inside.wait()
+    file._writers._open = False
+    may_end.set()
+    for _ in range(20):
+        await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await until(lambda: file._writers.lent == 0)
+
+    async with file.write() as connection:
+        await driver_of(connection).ask(COUNT_UP)
+
+
+async def test_one_that_cannot_be_cleaned_is_nobodys(
+    file: SQLite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with file.write() as connection:
+        spoilt = driver_of(connection)
+
+    async def fail() -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(spoilt, "abandon", fail)
+    with pytest.raises(LookupError):
+        async with file.write():
+            raise LookupError
+    async with file.write() as connection:
+        assert driver_of(connection) is not spoilt
+
+
+async def test_who_waits_too_long_for_one_is_told_so(file: SQLite, happened: list[Event]) -> None:
+    file._writers._patience = 0.05
+    async with file.write():
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            async with file.write():
+                pass
+
+    assert time.monotonic() - began < 1
+    assert happened == [DatabaseFailed("TimeoutError")]
+
+
+async def test_an_error_without_a_name_is_an_outage(file: SQLite, happened: list[Event]) -> None:
+    """Python's own module raises some, such as that of a text that is none."""
+    async with file.write() as connection:
+        await driver_of(connection).ask("CREATE TABLE torn (torn)")
+        await driver_of(connection).ask("INSERT INTO torn VALUES (cast(x'ff' AS text))")
+    with pytest.raises(DatabaseUnavailable):
+        async with file.read() as connection:
+            await driver_of(connection).ask("SELECT torn FROM torn")
+
+    assert happened == [DatabaseFailed("OperationalError")]
+
+
+async def test_whoever_is_cancelled_whenever_leaves_nothing_open(file: SQLite) -> None:
+    chance = random.Random(seed := secrets.randbits(32))
+    print(f"\n300 tasks, cancelled up to three times within 3 ms of their start (seed {seed})")
+    before = set(threading.enumerate())
+
+    async def work(number: int) -> None:
+        if number % 3 == 0:
+            async with file.read() as connection:
+                await connection.execute(text("SELECT seq FROM revocation_counter"))
+        else:
+            async with file.write() as connection:
+                await driver_of(connection).ask(COUNT_UP)
+                if number % 3 == 1:
+                    raise LookupError
+
+    async def harried(number: int) -> None:
+        task = asyncio.create_task(work(number))
+        for _ in range(chance.randint(0, 3)):
+            await asyncio.sleep(chance.uniform(0, 0.003))
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    await asyncio.gather(*(harried(number) for number in range(300)))
+    await until(lambda: file._writers.lent == file._readers.lent == 0)
+    with closing(sqlite3.connect(file.path, timeout=0)) as other:
+        other.execute("BEGIN IMMEDIATE")  # nobody has kept the lock
+    await file.close()
+
+    assert set(threading.enumerate()) <= before
