@@ -97,9 +97,14 @@ class PostgreSQLServer:
     def kill(self) -> None:
         """Kill -9 the server and wait until its children have noticed."""
         assert self._process is not None
+        own = Path("/proc", str(self._process.pid))
+        children = (own / "task" / own.name / "children").read_text("ascii").split()
         self._process.kill()
         self._process.wait(SECONDS)
         self._process = None
+        deadline = time.monotonic() + SECONDS
+        while any(map(_lives, children)) and time.monotonic() < deadline:  # they serve on till then
+            time.sleep(0.01)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def ask(self, *statements: str) -> Any:
@@ -136,6 +141,13 @@ class PostgreSQLServer:
             "group": nobody.pw_gid,
             "extra_groups": [],
         }
+
+
+def _lives(pid: str) -> bool:
+    try:
+        return Path("/proc", pid, "stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @contextmanager

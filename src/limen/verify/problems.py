@@ -26,6 +26,7 @@ from limen.verify.errors import (
     InvalidToken,
     MissingToken,
     RevocationsStale,
+    UnknownKey,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -36,6 +37,7 @@ RETRY_AFTER_SECONDS: Final = 1  # verifiers pull every second, so the next pull 
 GUARD_PROBLEMS: Final[Mapping[type[GuardError], tuple[int, str]]] = {
     MissingToken: (401, "Access token missing"),
     InvalidToken: (401, "Access token refused"),
+    UnknownKey: (401, "Access token refused"),
     InvalidAuthorization: (400, "Authorization header malformed"),
     InsufficientScope: (403, "Scope insufficient"),
     InsufficientRole: (403, "Role insufficient"),
