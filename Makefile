@@ -31,7 +31,7 @@ TIMING ?= 200
 soak: install ## Break everything for some 25 minutes: KILLS=1000 REPEAT=10 TIMING=200
 	$(BIN)/python -m tests.soak --kills $(KILLS) --repeat $(REPEAT) --refreshes $(REFRESHES) --timing $(TIMING)
 
-bench: install ## Measure against the limits and the peers: some seventeen minutes on a quiet machine
+bench: install ## Measure against the limits and the peers: some twenty minutes on a quiet machine
 	$(BIN)/python -m benchmarks
 
 bench-quick: install ## The same, less exactly, in under three minutes

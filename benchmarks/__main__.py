@@ -1,6 +1,6 @@
 """Measure limen against its limits and its peers.
 
-    python -m benchmarks                      everything, some seventeen minutes
+    python -m benchmarks                      everything, some twenty minutes
     python -m benchmarks --quick              everything, less exactly, in under three
     python -m benchmarks --only logins        one workload; may be repeated
     python -m benchmarks --report FILE      write a result into docs/performance.md, with its plots

@@ -124,8 +124,9 @@ def interleaved(
             failed[name] = str(error)
 
     def cycle(number: int) -> dict[str, float]:
-        order = [name for name in arms if name not in failed][:: -1 if number % 2 else 1]
-        return {name: arms[name](pace.seconds) for name in order}
+        names = [name for name in arms if name not in failed]
+        found = {name: arms[name](pace.seconds) for name in names[:: -1 if number % 2 else 1]}
+        return {name: found[name] for name in names}
 
     rates = repeated(pace, noise, cycle)
     rates.failed = failed

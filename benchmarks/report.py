@@ -78,7 +78,7 @@ def targets(run: Run) -> list[str]:
             finding.what,
             finding.against or "–",
             _target(finding.target),
-            _value(finding.figure.median, finding.unit),
+            _value(finding),
             _spread(finding.figure),
             "met" if finding.met else "**short**",
         ]
@@ -132,7 +132,7 @@ def of_workload(each: Measured) -> Iterator[str]:
     for finding in each.result.findings:
         verdict = {None: "", True: "met", False: "SHORT"}[finding.met]
         target = "" if finding.target is None else f"target {_target(finding.target)}"
-        value = _value(finding.figure.median, finding.unit)
+        value = _value(finding)
         yield f"  * {finding.what}: {value} {finding.against}  {target}  {verdict}"
     for note in each.result.notes:
         yield f"    {note}"
@@ -153,8 +153,12 @@ def _target(target: Target) -> str:
     return f"≤ {_number(target.most or 0)}"
 
 
-def _value(value: float, unit: str) -> str:
-    return f"{_number(value)} {unit}".strip()
+def _value(finding: Finding) -> str:
+    """Return the median; one that is short of its target by a hair is not rounded to it."""
+    text = _number(finding.figure.median)
+    if finding.target and finding.met is False and _target(finding.target).endswith(f" {text}"):
+        text = f"{finding.figure.median:.3f}"
+    return f"{text} {finding.unit}".strip()
 
 
 def _spread(figure: Figure) -> str:
