@@ -2,8 +2,9 @@
 
 Connections are opened from the URL as libpq reads it, so that `sslmode`, several hosts and
 `target_session_attrs=read-write` mean what they mean everywhere. READ COMMITTED is what the
-statements are written for: each decides by the newest row, under that row's lock. No statement
-waits for ever: past its timeout it is an outage, answered 503, and the connection is good again.
+statements are written for: each decides by the newest row, under that row's lock. Each commits by
+itself, unless BEGIN was asked before. No statement waits for ever: past its timeout it is an
+outage, answered 503, and the connection is good again.
 
 Behind a pooler that gives out connections by the transaction (PgBouncer), statements are not
 prepared on the server: they would be looked for on another connection.
@@ -73,7 +74,7 @@ class PostgreSQL(Database):
         return insert(table)
 
     async def connect(self) -> "Connection":
-        """Open a connection of its own, beside those that are lent."""
+        """Open a connection, of which nobody else knows."""
         session: dict[str, Any] = {} if self._behind_pooler else {"options": self._session()}
         connection = await Connection.connect(
             self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, **_KEEPALIVE, **session
