@@ -28,7 +28,7 @@ KILLS ?= 1000
 REPEAT ?= 10
 REFRESHES ?= 1000000
 TIMING ?= 200
-soak: install ## Break everything for some 25 minutes: KILLS=1000 REPEAT=10 TIMING=200
+soak: install ## Break everything for 15 to 25 minutes: KILLS=1000 REPEAT=10 TIMING=200
 	$(BIN)/python -m tests.soak --kills $(KILLS) --repeat $(REPEAT) --refreshes $(REFRESHES) --timing $(TIMING)
 
 bench: install ## Measure against the limits and the peers: some twenty minutes on a quiet machine

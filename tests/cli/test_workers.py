@@ -10,11 +10,12 @@ import re
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -23,6 +24,7 @@ import pytest
 
 from limen.cli import listener
 from limen.cli.worker import PATIENCE_SECONDS
+from limen.database.address import sqlite_path
 from limen.telemetry.shared_metrics import SharedMetrics
 from tests.cli.processes import COMMAND, SECONDS, Server, environment, run, serving, until
 from tests.people import AUTH, PASSWORD
@@ -78,7 +80,7 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     # Without a parent, nobody may be there to take note of its end.
-    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return "\nState:\tZ" not in _status(pid)
 
 
 def answered(server: Server) -> dict[str, int]:
@@ -90,14 +92,39 @@ def answered(server: Server) -> dict[str, int]:
 def alone(server: Server, pid: int) -> Iterator[httpx2.Client]:
     """A client whom only this worker can answer: the others hold their breath."""
     others = living(server) - {pid}
-    for other in others:
-        os.kill(other, signal.SIGSTOP)
+    _tell(others, signal.SIGSTOP)
+    while _is_locked(server):  # by one that was in the midst of writing, and would not let go
+        _tell(others, signal.SIGCONT)
+        time.sleep(0.01)
+        _tell(others, signal.SIGSTOP)
     try:
         with client(server) as http:
             yield http
     finally:
-        for other in others:
-            os.kill(other, signal.SIGCONT)
+        _tell(others, signal.SIGCONT)
+
+
+def _tell(workers: set[int], number: signal.Signals) -> None:
+    for worker in workers:
+        os.kill(worker, number)
+    if number == signal.SIGSTOP:
+        until(lambda: all("\nState:\tT" in _status(worker) for worker in workers))
+
+
+def _status(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+def _is_locked(server: Server) -> bool:
+    path = sqlite_path(database(server))
+    if path is None:
+        return False  # each row has a lock of its own
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
 
 
 def shown_by(server: Server, pid: int) -> str:
