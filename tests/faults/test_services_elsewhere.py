@@ -26,6 +26,7 @@ from limen.verify.errors import InvalidToken
 from limen.verify.gate import parse
 from limen.verify.issuer import Issuer
 from limen.verify.verifier import Verifier
+from tests import crowds
 from tests.cli.processes import SECONDS, Server, run, serving, until
 from tests.clock import ManualClock
 from tests.conftest import on_sqlite
@@ -191,7 +192,9 @@ async def test_no_token_is_refused_while_the_keys_are_rotated_in_an_emergency(to
         for words in (("keys", "rotate"), ("keys", "rotate", "--emergency")):
             done = await asyncio.to_thread(run, town.limen.data, *words)
             assert done.returncode == 0, done.stderr
-        await asyncio.sleep(1)
+        began = time.monotonic()
+        await crowds.until(lambda: all(len(seen[name, True]) >= PEOPLE for name in town.services))
+        print(f"everybody has shown a token of the new key after {time.monotonic() - began:.2f} s")
         leaving.set()
 
     await asyncio.gather(rotate(), *(load(person) for person in people))
