@@ -1,5 +1,7 @@
 """Statements that are compiled once: they do what the statement does, and drivers remember them."""
 
+from typing import Any
+
 import pytest
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH, MAX_CACHED_STATEMENT_PARAMS
 from sqlalchemy import bindparam, select
@@ -8,12 +10,14 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.sql import ClauseElement
 
 from limen.database.prepared import Prepared
-from limen.database.schema import accounts, rate_limits
+from limen.database.schema import accounts, blocked_passwords, rate_limits
 from limen.limen import Limen
 from limen.rate_limits import _giving_back, _take_statement
 from limen.refresh import HONEST
 from limen.sessions import _start
+from tests.driver import Call, watching
 from tests.people import Person
+from tests.stored import rows as stored_rows
 
 FIND = select(accounts.c.user_id, accounts.c.cv).where(
     accounts.c.email == bindparam("email"), accounts.c.cv + 1 == bindparam("next_cv")
@@ -39,6 +43,25 @@ async def test_it_is_compiled_once_and_takes_other_values_each_time(
 
     assert found == [(ada.user_id, 1), None]
     assert len(find._compiled) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("count", [0, 1, 7])
+async def test_it_is_run_with_each_of_many_values_in_one_go(limen: Limen, count: int) -> None:
+    """An import or the end of many sessions records hundreds of entries while others wait."""
+    asked: list[str] = []
+
+    async def note(call: Call) -> Any:
+        asked.append(call.text)
+        return await call.make()
+
+    rows = [{"digest": number, "added_at": number} for number in range(count)]
+    async with limen.features.database.write() as connection:
+        with watching(note):
+            await Prepared(insert(blocked_passwords)).each(connection, rows)
+
+    assert len([text for text in asked if text.startswith("INSERT")]) == min(count, 1)
+    assert len(await stored_rows(limen, blocked_passwords)) == count
 
 
 @pytest.mark.parametrize("statement", HOT.values(), ids=HOT.keys())

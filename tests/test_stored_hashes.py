@@ -273,6 +273,7 @@ def test_the_page_has_the_bounds() -> None:
     assert f"{ARGON2_CEILING.memory_kib >> 10} MiB, {ARGON2_CEILING.passes} passes" in page
 
 
-def test_what_is_no_hash_at_all_cannot_be_matched() -> None:
+@pytest.mark.parametrize("stored", [NO_PASSWORD, "$argon2id$garbage", argon2()[:-1] + "="])
+def test_what_is_no_hash_at_all_cannot_be_matched(stored: str) -> None:
     with pytest.raises(ValueError, match="no hash"):
-        matches(PASSWORD, NO_PASSWORD)
+        matches(PASSWORD, stored)

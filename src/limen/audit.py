@@ -95,9 +95,8 @@ class AuditTrail:
     async def record(self, connection: AsyncConnection, events: Sequence[what.Event]) -> None:
         """Put down what belongs in the trail, in the transaction in which it happens."""
         now = self._clock()
-        for event in events:
-            if type(event) in KINDS:
-                await _RECORD.rows(connection, self._pending(event, now))
+        recorded = [self._pending(event, now) for event in events if type(event) in KINDS]
+        await _RECORD.each(connection, recorded)
 
     async def take_over(self) -> None:
         """Vouch for the end of the chain at a start, if another secret has made it.

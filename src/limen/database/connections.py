@@ -37,6 +37,9 @@ class Driver(Protocol):
     async def ask(self, text: str, values: Any = ()) -> Sequence[tuple[Any, ...]]:
         """Run a statement, in the driver's words; return its rows."""
 
+    async def ask_each(self, text: str, many: Sequence[Any]) -> None:
+        """Run a statement with each of many values, in one go."""
+
     async def commit(self) -> None:
         """Commit what was begun."""
 

@@ -44,6 +44,10 @@ class OneHop(aiosqlite.Connection):
         rows: list[Any] = await self.through(_rows, text, values)
         return rows
 
+    async def ask_each(self, text: str, many: Sequence[Any]) -> None:
+        """Run a statement with each of many values."""
+        await self.cursor().executemany(text, many)
+
     async def commit(self) -> None:
         """Commit the transaction, if there is one."""
         if self.in_transaction:

@@ -116,6 +116,10 @@ class Connection(psycopg.AsyncConnection[Any]):
         cursor = await self.execute(cast(Any, text), values)
         return await cursor.fetchall() if cursor.description else ()
 
+    async def ask_each(self, text: str, many: Sequence[Any]) -> None:
+        """Run a statement with each of many values."""
+        await self.cursor().executemany(cast(Any, text), many)
+
     async def abandon(self) -> None:
         """Roll back whatever was begun: a statement under way has ended with its task."""
         await self.rollback()

@@ -51,6 +51,15 @@ class Prepared:
         found = await self.rows(connection, values)
         return found[0] if found else None
 
+    async def each(self, connection: AsyncConnection, many: Sequence[Mapping[str, object]]) -> None:
+        """Run it with each of many values, in one go, for what it does alone."""
+        if len(many) == 1:  # psycopg would open a pipeline for it
+            await self.rows(connection, many[0])
+        elif many:
+            compiled = self._for(connection.dialect)
+            given = [compiled.given(values) for values in many]
+            await driver_of(connection).ask_each(compiled.text, given)
+
     def _for(self, dialect: Dialect) -> _Compiled:
         known = self._compiled.get(dialect.name)
         if known is None:

@@ -65,7 +65,7 @@ class Argon2:
 
     def matches(self, password: str, stored: str) -> bool:
         if (parts := _parts(stored)) is None:
-            return False
+            raise ValueError("This is no hash of Argon2.")
         normal_form = normal(password)
         if parts.are_of(normal_form):
             return True
