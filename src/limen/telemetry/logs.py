@@ -117,9 +117,17 @@ LINES: Final[Mapping[type[Event], tuple[int, str] | None]] = {
     Swept: (logging.DEBUG, "expired rows removed"),
     DatabaseFailed: (logging.ERROR, "database failed"),
 }
-ALARMING: Final = frozenset({"replay", "replayed"})  # outcomes and reasons that make it a warning
-EVERYDAY: Final = frozenset({"rotated"})  # outcomes of a million times a day: for who debugs
-TOLD_ALREADY: Final = frozenset({"busy", "too_many_attempts"})  # outcomes: a line before said why
+# Members by whose value a line has another level. None: it is not told, for a line before said why.
+OTHERWISE: Final[Mapping[str, Mapping[object, int | None]]] = {
+    "outcome": {
+        "busy": None,
+        "too_many_attempts": None,
+        "rotated": logging.DEBUG,  # a million times a day
+        "replayed": logging.WARNING,
+    },
+    "reason": {"replay": logging.WARNING},
+    "first": {False: None},
+}
 
 _FIRST: Final = ("timestamp", "level", "logger", "event", "request_id")
 _OWN: Final = frozenset({"timestamp", "level", "logger"})  # made here: nothing to redact
@@ -164,14 +172,13 @@ def log_events(event: Event) -> None:
     line = LINES.get(type(event), (logging.INFO, type(event).__name__))
     if line is None:
         return
-    level, words = line
+    usual, words = line
     known = {field.name: getattr(event, field.name) for field in fields(event)}
-    if known.get("outcome") in TOLD_ALREADY or event == HashingRefused(first=False):
+    level: int | None = usual
+    for name, levels in OTHERWISE.items():
+        level = levels.get(known.get(name), level)
+    if level is None:
         return
-    if known.get("outcome") in EVERYDAY:
-        level = logging.DEBUG
-    if ALARMING & {known.get("outcome"), known.get("reason")}:
-        level = max(level, logging.WARNING)
     extra = {name: value for name, value in known.items() if value is not None}
     _log.log(level, words, extra=extra)
 
