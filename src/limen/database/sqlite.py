@@ -73,10 +73,9 @@ class SQLite(Database):
         return insert(table)
 
     async def close(self) -> None:
-        """Close every connection, and wait for their threads.
+        """Close every connection, and wait for their threads, which end a moment later.
 
-        Nobody waits for that of a task that was cancelled while it connected; once the event loop
-        has gone, it cannot say what it has done, and complains.
+        One that outlived the event loop could not say to it what it has done, and would complain.
         """
         await super().close()
         with suppress(TimeoutError):
