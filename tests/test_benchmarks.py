@@ -46,9 +46,10 @@ def test_arms_are_run_forth_and_back(quiet: Noise) -> None:
 
         return run
 
-    interleaved(PACE, quiet, {name: arm(name) for name in "AB"})
+    rates = interleaved(PACE, quiet, {name: arm(name) for name in "AB"})
 
     assert "".join(order) == "AB" + "ABBAABBA"  # the first two are to warm up
+    assert {"".join(cycle) for cycle in rates.kept} == {"AB"}  # and are shown in their own order
 
 
 def test_a_ratio_is_taken_within_each_cycle() -> None:
@@ -117,6 +118,16 @@ def test_the_report_says_what_is_short(tmp_path: Path) -> None:
     assert "| logins | the loop | ≥ 0.93 | 0.9 × | 0.8 to 1 | **short** |" in page.read_text()
     assert "old" not in page.read_text()
     assert any("SHORT" in line for line in lines(run))
+
+
+def test_what_is_short_by_a_hair_is_not_shown_as_its_target() -> None:
+    four = Target(least=4)
+    found = [
+        Finding("refresh", Figure(value, value, value), "×", four) for value in (3.996, 3.5, 4.001)
+    ]
+
+    said = [line for line in lines(run_with(*found)) if "* refresh" in line]
+    assert ["3.996 ×" in said[0], "3.5 ×" in said[1], "4 ×" in said[2]] == [True] * 3
 
 
 def test_a_plot_is_well_formed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from limen.database.schema import rate_limits, sessions
 from limen.devices import LIFETIME
-from limen.events import Event
+from limen.events import Event, HashingRefused, SignIn
 from limen.limen import Limen
 from limen.settings import Settings
 from tests.clock import ManualClock
@@ -190,6 +190,20 @@ async def test_a_body_over_16_kib_is_refused(stranger: httpx2.AsyncClient) -> No
     )
 
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"email":"ada@example.com","password":"wrong"}'])
+async def test_with_a_full_hashing_queue_it_is_refused_before_anything_is_made_of_the_body(
+    limen: Limen, stranger: httpx2.AsyncClient, happened: list[Event], body: bytes
+) -> None:
+    """In a flood each step that is not taken is time for somebody else's hash."""
+    limen.features.room._queue_time = -1.0  # whoever comes would wait longer
+    happened.clear()
+    answer = await stranger.post(LOGIN, content=body, headers={"Content-Type": "application/json"})
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert happened == [HashingRefused(first=True), SignIn("busy")]
 
 
 @pytest.mark.parametrize("email", [ADA, "nobody@example.com", "nobody"])
