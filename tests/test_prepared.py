@@ -7,6 +7,7 @@ from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH, MAX_CACHED_STATEMENT_P
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.sql import ClauseElement
 
 from limen.database.prepared import Prepared
@@ -43,6 +44,17 @@ async def test_it_is_compiled_once_and_takes_other_values_each_time(
 
     assert found == [(ada.user_id, 1), None]
     assert len(find._compiled) == 1
+
+
+@pytest.mark.anyio
+async def test_where_one_row_is_meant_a_second_is_a_mistake(limen: Limen, ada: Person) -> None:
+    everybody = Prepared(select(accounts.c.user_id))
+    async with limen.features.database.read() as connection:
+        assert (await everybody.row(connection, {})).user_id == ada.user_id
+    await limen.features.accounts.create("eve@example.com", "correct horse battery staple")
+    async with limen.features.database.read() as connection:
+        with pytest.raises(MultipleResultsFound):
+            await everybody.row(connection, {})
 
 
 @pytest.mark.anyio

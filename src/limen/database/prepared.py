@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Dialect
+from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen.database.connections import driver_of
@@ -47,8 +48,14 @@ class Prepared:
         return [self._row._make(row) for row in found]
 
     async def row(self, connection: AsyncConnection, values: Mapping[str, object]) -> Any:
-        """Run it, and return its only row, or None."""
+        """Run it, and return its row, or None.
+
+        Raises:
+            MultipleResultsFound: It has more than one.
+        """
         found = await self.rows(connection, values)
+        if len(found) > 1:
+            raise MultipleResultsFound
         return found[0] if found else None
 
     async def each(self, connection: AsyncConnection, many: Sequence[Mapping[str, object]]) -> None:

@@ -88,30 +88,23 @@ class Verifier:
         A token whose key is not known is judged when the keys have been read anew: its key may
         have been made a moment ago.
         """
-        try:
-            return self.check(token)
-        except UnknownKey:
-            await self._learn(token)
-        return self.check(token)
+        return await self._once_its_key_is_known(self.check, token)
 
     async def identify(self, token: str) -> Claims:
         """Return the claims of an authentic token; raises what `authenticate` raises.
 
         Like `verify` it waits for keys, and raises RevocationsStale if they cannot be read.
         """
-        try:
-            return self.authenticate(token)
-        except UnknownKey:
-            await self._learn(token)
-        return self.authenticate(token)
+        return await self._once_its_key_is_known(self.authenticate, token)
 
     def verify_blocking(self, token: str) -> Claims:
         """Do the same as `verify` in a thread that may wait, as those of a WSGI server may."""
         try:
             return self.check(token)
         except UnknownKey:
-            if not self._keys.renew_blocking(*_named(token)):
-                raise RevocationsStale from None
+            can_judge = self._keys.renew_blocking(*_named(token))
+        if not can_judge:
+            raise RevocationsStale
         return self.check(token)
 
     def check(self, token: str) -> Claims:
@@ -152,10 +145,14 @@ class Verifier:
         if self._own is not None:
             self._own.close()
 
-    async def _learn(self, token: str) -> None:
-        """Have the token's key looked for; RevocationsStale if nobody can tell."""
-        if not await self._keys.renew(*_named(token)):
-            raise RevocationsStale from None
+    async def _once_its_key_is_known(self, judge: Callable[[str], Claims], token: str) -> Claims:
+        try:
+            return judge(token)
+        except UnknownKey:
+            can_judge = await self._keys.renew(*_named(token))
+        if not can_judge:
+            raise RevocationsStale
+        return judge(token)
 
     def _signer(self, token: Unverified) -> VerificationKey:
         key = self._keys.find(token.kid)
