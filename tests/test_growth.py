@@ -15,7 +15,7 @@ from limen.limen import Limen
 from limen.rate_limits import Policy, RateLimits
 from limen.refresh import ROTATION
 from limen.settings import Settings
-from limen.tokens import digest
+from limen.tokens import digest, fid_digest
 from tests.clock import ManualClock
 from tests.conftest import on_postgresql
 from tests.people import PASSWORD
@@ -75,7 +75,7 @@ async def signed_in(limen: Limen, number: int) -> list[str]:
                 connection, user_id=account.user_id, cv=account.cv, scope=""
             )
             assert session is not None
-            keys.append(digest(session.generation.fid))
+            keys.append(fid_digest(session.generation.fid))
     return keys
 
 

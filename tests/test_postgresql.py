@@ -123,8 +123,8 @@ async def test_a_start_refuses_an_old_schema_and_says_the_command(
         async with running(replace(at, database_url=empty), clock):
             pass
     with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0000'")
-    with pytest.raises(SchemaOutdated, match=r"has the schema 0000.*run 'limen migrate'"):
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    with pytest.raises(SchemaOutdated, match=r"has the schema 0001.*run 'limen migrate'"):
         async with running(replace(at, database_url=database_url), clock):
             pass
 

@@ -38,8 +38,8 @@ CONNECTIONS = 16
 LIFETIME = 90 * 86400 * SECOND
 AT_MOST = 2000  # refreshes a second, to have enough tokens
 
-# What limen.tokens.digest makes of "fid-1", in SQL.
-_DIGEST = "translate(rtrim(encode(sha256(convert_to({text}, 'UTF8')), 'base64'), '='), '+/', '-_')"
+# What limen.tokens.fid_digest makes of "fid-1", in SQL.
+_DIGEST = "substr(encode(sha256(convert_to('fid-' || n, 'UTF8')), 'hex'), 1, 32)::uuid"
 _FILL = (
     """
     INSERT INTO accounts (user_id, email, email_key, password_hash, cv, scope, created_at)
@@ -50,7 +50,7 @@ _FILL = (
     f"""
     INSERT INTO sessions (fid_hash, sid, user_id, cv, gen, confirmed, handed_at, rotated_at,
                           created_at, abs_exp, outcome)
-    SELECT {_DIGEST.format(text="'fid-' || n")}, md5('s' || n),
+    SELECT {_DIGEST}, md5('s' || n)::uuid,
            md5('u' || n / {SESSIONS_EACH}), 1, 0, 1, 0, %(now)s, %(now)s, %(end)s, 0
     FROM generate_series(0, %(people)s * {SESSIONS_EACH} - 1) n
     """,  # noqa: S608  of constants
@@ -165,7 +165,7 @@ def _plan(url: str) -> list[str]:
     dialect = create_engine("postgresql+psycopg://").dialect
     compiled = HONEST.compile(dialect=dialect)
     now = system_clock()
-    given = {"fid": "x" * 43, "k": 0, "now": now, "issued_at": now, "window": 0, "key": None}
+    given = {"fid": "0" * 32, "k": 0, "now": now, "issued_at": now, "window": 0, "key": None}
     with psycopg.connect(url) as connection:
         statement = f"EXPLAIN (FORMAT JSON) {compiled}".encode()
         found = connection.execute(statement, {**compiled.params, **given}).fetchone()

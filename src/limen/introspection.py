@@ -21,7 +21,7 @@ from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import accounts, sessions
 from limen.errors import InvalidRefreshToken
-from limen.tokens import Presented, Tokens, digest
+from limen.tokens import Presented, Tokens, fid_digest
 from limen.verify.claims import Claims
 from limen.verify.errors import InvalidToken
 from limen.verify.verifier import Verifier
@@ -119,7 +119,7 @@ class Introspection:
             return None
 
     async def _session(self, presented: Presented) -> Row[Any] | None:
-        which = sessions.c.fid_hash == digest(presented.fid)
+        which = sessions.c.fid_hash == fid_digest(presented.fid)
         of_now = select(sessions, accounts.c.cv.label("account_cv"))
         joined = of_now.join(accounts, accounts.c.user_id == sessions.c.user_id)
         async with self._database.read() as connection:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from limen.clock import Clock
 from limen.custom_claims import ClaimsFunction
@@ -41,17 +42,19 @@ async def opened(
 ) -> AsyncIterator[Features]:
     """Open the features for the length of the block.
 
-    Whoever does not open them `to_serve` leaves the signing keys as a server's settings want them.
+    Whoever does not open them `to_serve` leaves the signing keys as a server's settings want them,
+    and the tables as a server's version does.
     `cost` replaces the configured cost of a password hash, which has a floor; tests use a cheap
     one. `claims` says what else stands in access tokens (`limen.custom_claims`).
 
     Raises:
         ConfigurationError: The secret or the data directory cannot be used.
-        SchemaOutdated: The database is PostgreSQL, and `limen migrate` has to be run first.
+        SchemaOutdated: The database is of an earlier limen, and is PostgreSQL or not opened to
+            serve: `limen migrate` has to be run first.
         DatabaseUnavailable: The database cannot be opened.
     """
     secret = RootSecret.load(settings.secret, settings.data_dir)
-    before = await asyncio.to_thread(prepare, settings.database_url)
+    before = await asyncio.to_thread(partial(prepare, settings.database_url, to_serve=to_serve))
     if not before.is_current:
         revisions = {"before": before.current, "now": before.needed}
         _logger.info("database migrated", extra=revisions)

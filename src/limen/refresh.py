@@ -57,7 +57,7 @@ from limen.database.schema import accounts, sessions
 from limen.errors import InvalidRefreshToken, RefreshSuperseded
 from limen.events import Events, Refreshed, RefreshOutcome, SessionEnded
 from limen.revocation import RevocationLog
-from limen.tokens import Generation, Grant, Presented, TokenPair, Tokens, digest
+from limen.tokens import Generation, Grant, Presented, TokenPair, Tokens, digest, fid_digest
 
 # Twice as long as a request or its answer may be on its way: what the model check assumes.
 RETRY_WINDOW = 60 * SECOND
@@ -238,7 +238,7 @@ class Refresh:
 
     def _parameters(self, presented: Presented, retry_key: str | None) -> dict[str, object]:
         return {
-            "fid": digest(presented.fid),
+            "fid": fid_digest(presented.fid),
             "k": presented.gen,
             "issued_at": presented.issued_at * SECOND,
             "now": self._clock(),

@@ -23,7 +23,7 @@ from limen.database.prepared import Prepared
 from limen.database.schema import accounts, sessions
 from limen.events import EndReason, SessionEnded
 from limen.revocation import Change, RevocationLog
-from limen.tokens import Generation, Grant, digest
+from limen.tokens import Generation, Grant, fid_digest
 
 # The columns of a session that has just started; it has neither ended nor been retried.
 _NEW = (
@@ -84,7 +84,7 @@ class Sessions:
         fid, sid = secrets.token_urlsafe(FID_BYTES), secrets.token_hex(16)
         generation = Generation(user_id, fid, 0, rotated_at=now, abs_exp=now + self._lifetime)
         row = {
-            "fid_hash": digest(fid),
+            "fid_hash": fid_digest(fid),
             "sid": sid,
             "user_id": user_id,
             "cv": cv,
@@ -109,7 +109,7 @@ class Sessions:
         Raises:
             DatabaseUnavailable: The session has not ended.
         """
-        await self._end(sessions.c.fid_hash == digest(fid), reason)
+        await self._end(sessions.c.fid_hash == fid_digest(fid), reason)
 
     async def end_by_sid(self, sid: str, reason: EndReason, *, user_id: str | None = None) -> bool:
         """End the session that an access token names; return whether it went on until now.

@@ -196,6 +196,14 @@ def digest(secret: str) -> str:
     return _base64url(hashlib.sha256(secret.encode()).digest())
 
 
+def fid_digest(fid: str) -> str:
+    """Return what the database knows a session by (SHA-256, its first 128 bits in hexadecimal).
+
+    A session's fid has 256 random bits, so nobody finds another one of this digest.
+    """
+    return hashlib.sha256(fid.encode()).hexdigest()[:32]
+
+
 def _seal(key: bytes) -> VerificationKey:
     """Return the seal with a name of its own, by which a token says which secret sealed it."""
     name = hashlib.sha256(b"name of seal " + key).hexdigest()[:12]

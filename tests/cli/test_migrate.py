@@ -46,7 +46,28 @@ def test_a_secret_of_ones_own_needs_no_directory_made_beforehand(
     assert call("users", "create", "ada@example.com", stdin="a fine password").exit_code == 0
 
 
-@pytest.mark.parametrize("words", [("migrate",), ("users", "list")], ids=" ".join)
+def test_a_command_leaves_the_tables_of_an_earlier_limen_to_a_server(
+    call: Call, data: Path
+) -> None:
+    """One of the version before may be running beside it."""
+    data.mkdir(mode=0o700)
+    earlier, url = f"{int(migrate.needed_revision()) - 1:04d}", f"sqlite:///{data}/limen.db"
+    migrate._make_file(data / "limen.db")
+    with migrate._connection(url) as connection:
+        migrate._migrate_to(connection, earlier)
+    refused = call("users", "list")
+
+    assert refused.exit_code == 1
+    assert f"has the schema {earlier}" in refused.stderr
+    assert "run 'limen migrate'" in refused.stderr
+    assert migrate.status(url).current == earlier
+    assert call("migrate").exit_code == 0
+    assert call("users", "list").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [("migrate",), ("migrate", "--status"), ("users", "list")], ids=" ".join
+)
 def test_a_database_of_a_newer_limen_is_refused(
     call: Call, data: Path, words: tuple[str, ...]
 ) -> None:

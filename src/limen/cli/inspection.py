@@ -17,7 +17,7 @@ from limen.clock import SECOND, system_clock
 from limen.database.schema import accounts, sessions
 from limen.errors import InvalidRefreshToken
 from limen.features import Features
-from limen.tokens import ACCESS_TYPE, REFRESH_TYPE, Presented, digest
+from limen.tokens import ACCESS_TYPE, REFRESH_TYPE, Presented, fid_digest
 from limen.verify import gate
 from limen.verify.errors import InvalidToken
 from limen.verify.strict_json import StrictJSONError, loads
@@ -137,7 +137,7 @@ async def _judge_refresh_token(features: Features, token: str) -> tuple[bool, Ve
         presented = features.tokens.open_refresh_token(token)
     except InvalidRefreshToken:
         return False, ("bad_seal", "It was not sealed by this limen, or not for this issuer.")
-    which = sessions.c.fid_hash == digest(presented.fid)
+    which = sessions.c.fid_hash == fid_digest(presented.fid)
     of_now = select(sessions, accounts.c.cv.label("account_cv"))
     joined = of_now.join(accounts, accounts.c.user_id == sessions.c.user_id)
     async with features.database.read() as connection:

@@ -14,7 +14,8 @@ def migrate(only_status: bool, as_json: bool) -> None:
     """Bring the database to the shape that this version of limen needs.
 
     On SQLite, 'limen serve' does so by itself at every start. On PostgreSQL it refuses to start
-    until this was done, because other machines may still run the version before.
+    until this was done, because other machines may still run the version before. Any other command
+    leaves the database of an earlier version as it is.
     """
     from limen.database import migrate as database  # noqa: PLC0415  loads SQLAlchemy
 

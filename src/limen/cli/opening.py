@@ -32,7 +32,7 @@ def run(
 
     Raises:
         ConfigurationError: There is no database, or it or the secret cannot be used.
-        SchemaOutdated: It is PostgreSQL, and `limen migrate` has to be run first.
+        SchemaOutdated: It is of an earlier limen, and `limen migrate` has to be run first.
         DatabaseUnavailable: The database cannot be opened.
     """
     if not may_create:

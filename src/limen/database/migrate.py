@@ -1,7 +1,9 @@
 """Bringing the tables to the shape this version of limen needs.
 
-The migrations ship in the wheel. On SQLite they run at start: whoever upgrades limen upgrades the
-file. On PostgreSQL an operator runs them, because other machines may still run the version before.
+The migrations ship in the wheel. On SQLite a server runs them at its start: whoever upgrades limen
+upgrades the file. Other commands do not, since a server of the version before may run beside them.
+On PostgreSQL an operator runs them, because other machines may still run the version before.
+
 They run in one transaction that keeps other migrations out (an immediate one, an advisory lock), so
 that of two that start at once one migrates and the other finds it done, and a migration that fails
 leaves the database as it was. Where nothing is to be done, nothing is locked, and Alembic, which
@@ -78,12 +80,6 @@ def migrate(url: str) -> SchemaStatus:
 def _upgrade(url: str) -> SchemaStatus:
     with _connection(url, alone=True) as connection:
         before = _status(connection)
-        if before.current not in (None, *_revisions()):
-            raise ConfigurationError(
-                "LIMEN_DATABASE_URL",
-                "the database was changed by a newer limen",
-                "that version of limen, or a backup from before the upgrade",
-            )
         if not before.is_current:
             _migrate_to(connection, needed_revision())
     return before
@@ -108,7 +104,7 @@ def status(url: str) -> SchemaStatus:
     """Compare the database, whose file need not exist, with what this version needs.
 
     Raises:
-        ConfigurationError: The file is no database.
+        ConfigurationError: The file is no database, or is a newer limen's.
         DatabaseUnavailable: It cannot be opened.
     """
     path = sqlite_path(url)
@@ -151,6 +147,12 @@ def _status(connection: Connection) -> SchemaStatus:
     if inspect(connection).has_table("alembic_version"):
         select = "SELECT version_num FROM alembic_version"
         current = connection.exec_driver_sql(select).scalar_one_or_none()
+    if current not in (None, *_revisions()):
+        raise ConfigurationError(
+            "LIMEN_DATABASE_URL",
+            "the database was changed by a newer limen",
+            "that version of limen, or a backup from before the upgrade",
+        )
     return SchemaStatus(current, needed_revision())
 
 

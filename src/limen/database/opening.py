@@ -9,23 +9,22 @@ from limen.errors import SchemaOutdated
 from limen.events import Events
 
 
-def prepare(url: str) -> SchemaStatus:
-    """Bring a SQLite file to the present schema, or require it of a PostgreSQL database.
+def prepare(url: str, *, to_serve: bool) -> SchemaStatus:
+    """Make sure that the database has the present schema; return the status that was found.
 
-    Return the status that was found.
+    A SQLite file is made if there is none, and brought there by whoever opens it `to_serve`.
 
     Raises:
         ConfigurationError: The URL, or what it names, cannot be used.
-        SchemaOutdated: It is PostgreSQL, and its schema is another: `limen migrate` is an
-            operator's decision there.
+        SchemaOutdated: Its schema is an earlier one, and servers of that version may be running.
         DatabaseUnavailable: It cannot be reached.
     """
-    if sqlite_path(url) is not None:
-        return migrate(url)
     found = status(url)
-    if not found.is_current:
-        raise SchemaOutdated(found.current, found.needed)
-    return found
+    if found.is_current:
+        return found
+    if sqlite_path(url) is not None and (to_serve or found.current is None):
+        return migrate(url)
+    raise SchemaOutdated(found.current, found.needed)
 
 
 def open_database(

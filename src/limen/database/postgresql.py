@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
 import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -81,6 +83,7 @@ class PostgreSQL(Database):
         )
         if self._behind_pooler:
             connection.prepare_threshold = None
+        connection.adapters.register_loader("uuid", _Hex128)
         return connection
 
     async def announce(self, connection: AsyncConnection) -> None:
@@ -123,6 +126,13 @@ class Connection(psycopg.AsyncConnection[Any]):
     async def abandon(self) -> None:
         """Roll back whatever was begun: a statement under way has ended with its task."""
         await self.rollback()
+
+
+class _Hex128(Loader):
+    """Reads a uuid as what `limen.database.hex128` writes."""
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).replace(b"-", b"").decode()
 
 
 def _spoils(error: BaseException) -> bool:

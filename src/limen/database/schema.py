@@ -38,6 +38,8 @@ from sqlalchemy import (
     text,
 )
 
+from limen.database.hex128 import HEX128
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -84,14 +86,14 @@ accounts = Table(
 # it leaves dead goes at the next look at the page. Dead rows of a big table are vacuumed when they
 # are two in a hundred; PostgreSQL itself would wait for twenty.
 _UPDATED = {"autovacuum_vacuum_scale_factor": 0.02}
-_SESSIONS = {"fillfactor": 80, **_UPDATED}
+_SESSIONS = {"fillfactor": 90, **_UPDATED}
 _RATE_LIMITS = {"fillfactor": 50, **_UPDATED}  # few rows, each updated at once and again
 
 sessions = Table(
     "sessions",
     metadata,
-    Column("fid_hash", String(43), primary_key=True),
-    Column("sid", String(32), nullable=False, unique=True),
+    Column("fid_hash", HEX128, primary_key=True),
+    Column("sid", HEX128, nullable=False, unique=True),
     Column("user_id", ForeignKey("accounts.user_id", ondelete="CASCADE"), nullable=False),
     Column("cv", Integer, nullable=False),
     Column("gen", BigInteger, nullable=False),
