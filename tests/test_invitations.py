@@ -234,8 +234,6 @@ REFUSED = {
     "this machine": ("ada@localhost", {}, "email"),
     "quotes": (ADA, {"scope": 'a"b'}, "scope"),
     "two spaces": (ADA, {"roles": "two  spaces"}, "role"),
-    "not ASCII": (ADA, {"roles": "é"}, "role"),
-    "too long": (ADA, {"roles": "r" * 1025}, "role"),
 }
 
 

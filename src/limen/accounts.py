@@ -7,12 +7,11 @@ new password, a disabled account and "sign me out everywhere" take effect at onc
 sign-in that is just being checked against the old password.
 """
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -24,15 +23,12 @@ from limen.database.engine import Database
 from limen.database.prepared import Prepared
 from limen.database.schema import accounts
 from limen.emails import Email, Emails
-from limen.errors import AccountNotFound, EmailTaken, InvalidRequest
+from limen.errors import AccountNotFound, EmailTaken
 from limen.events import Registered
 from limen.mail_requests import MailRequests
 from limen.passwords import Passwords
 from limen.revocation import Change, RevocationLog
-
-# Scopes as access tokens carry them: RFC 6749, section 3.3. Roles are written alike.
-_WORDS = re.compile(r"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?")
-_LONGEST_WORDS = 1024
+from limen.scopes import access, check_words
 
 # user_ids are random, so the first so many rows are a fair sample of all.
 HASH_SAMPLE = 1000
@@ -298,35 +294,6 @@ class Accounts:
         async with self._database.read() as connection:
             row = await which.row(connection, values)
         return None if row is None else account_of(row)
-
-
-def check_words(words: str, what: Literal["scope", "role"]) -> None:
-    """Refuse what a token could not carry as the scopes or roles of an account.
-
-    Raises:
-        InvalidRequest: They are no words with single spaces between.
-    """
-    if len(words) > _LONGEST_WORDS or not _WORDS.fullmatch(words):
-        raise InvalidRequest(
-            f"{what.capitalize()}s are words of visible ASCII without quotes and backslashes, "
-            f"{_LONGEST_WORDS} characters in all, with single spaces between.",
-            field=what,
-        )
-
-
-def access(*, scope: str | None, roles: str | None) -> dict[str, object]:
-    """Return what sets the scopes and roles of an account; None leaves them as they are.
-
-    Raises:
-        InvalidRequest: A token could not carry them, or both are None.
-    """
-    values = {"scope": scope, "roles": roles}
-    named = {name: words for name, words in values.items() if words is not None}
-    if not named:
-        raise InvalidRequest("Say which scopes, which roles, or both.")
-    check_words(named.get("scope", ""), "scope")
-    check_words(named.get("roles", ""), "role")
-    return {**named}
 
 
 def new_password(password_hash: str) -> dict[str, object]:

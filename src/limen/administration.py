@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen import events
 from limen.account_changes import AccountChanges
-from limen.accounts import Account, Accounts, access, account_of
+from limen.accounts import Account, Accounts, account_of
 from limen.clock import Clock
 from limen.database import schema
 from limen.database.engine import Database
@@ -28,6 +28,7 @@ from limen.errors import AccountNotFound, LastAdministrator, LetterNotFound, Ses
 from limen.events import LetterHurried
 from limen.own_sessions import OwnSession, OwnSessions
 from limen.revocation import Change, RevocationLog
+from limen.scopes import access
 from limen.sessions import Sessions
 
 SCOPE = "admin"

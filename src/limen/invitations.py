@@ -13,7 +13,7 @@ Inviting again sends a newer code, and the older is dead.
 from dataclasses import dataclass, field, replace
 
 from limen.account_changes import AccountChanges
-from limen.accounts import Account, Accounts, check_words, new_password
+from limen.accounts import Account, Accounts, new_password
 from limen.clock import Clock
 from limen.codes import Code
 from limen.emails import Email, Emails
@@ -22,6 +22,7 @@ from limen.events import AccountChanged
 from limen.mailed_codes import MailedCodes
 from limen.passwords import Passwords
 from limen.revocation import Change, RevocationLog
+from limen.scopes import check_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,6 @@ REFUSED: dict[str, tuple[dict[str, Any], Refusal]] = {
     "a hash of 4 GiB": ({"password_hash": HASH.replace("m=8", "m=4194304")}, "hash_cost"),
     "a cheap bcrypt": ({"password_hash": "$2b$04$" + "." * 53}, "hash_cost"),
     "a scope with quotes": ({"scope": 'a"b'}, "invalid_scope"),
-    "a long scope": ({"scope": "a" * 1025}, "invalid_scope"),
     "before the epoch": ({"created_at": -1}, "invalid_moment"),
     "in two days": ({"created_at": 2**62}, "invalid_moment"),
     "a short user_id": ({"user_id": "f" * 31}, "invalid_user_id"),

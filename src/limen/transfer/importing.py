@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, select
 
-from limen.accounts import check_words
 from limen.clock import SECOND, Clock
 from limen.database.engine import Database
 from limen.database.schema import accounts
@@ -23,6 +22,7 @@ from limen.emails import Email, Emails
 from limen.errors import InvalidRequest
 from limen.events import Registered
 from limen.revocation import RevocationLog
+from limen.scopes import check_words
 from limen.stored_hashes import NO_PASSWORD, fault_of
 from limen.transfer.records import Record, Refusal, Refused, Row
 
