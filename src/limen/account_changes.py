@@ -79,6 +79,11 @@ class AccountChanges:
         return True
 
 
+def new_password(password_hash: str) -> dict[str, object]:
+    """Return what a new password sets: what was counted against the old one is forgotten."""
+    return {"password_hash": password_hash, "failures": 0, "reset_required_at": None}
+
+
 async def _found(change: Change, which: ColumnElement[bool], values: Mapping[str, object]) -> bool:
     """Set the values of the account, or only lock it if there are none; say if it is there."""
     if values:

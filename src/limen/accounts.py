@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from limen import events
-from limen.account_changes import AccountChanges
+from limen.account_changes import AccountChanges, new_password
 from limen.clock import Clock
 from limen.database.engine import Database
 from limen.database.prepared import Prepared
@@ -294,11 +294,6 @@ class Accounts:
         async with self._database.read() as connection:
             row = await which.row(connection, values)
         return None if row is None else account_of(row)
-
-
-def new_password(password_hash: str) -> dict[str, object]:
-    """Return what a new password sets: what was counted against the old one is forgotten."""
-    return {"password_hash": password_hash, "failures": 0, "reset_required_at": None}
 
 
 def account_of(row: Any) -> Account:

@@ -12,8 +12,8 @@ Inviting again sends a newer code, and the older is dead.
 
 from dataclasses import dataclass, field, replace
 
-from limen.account_changes import AccountChanges
-from limen.accounts import Account, Accounts, new_password
+from limen.account_changes import AccountChanges, new_password
+from limen.accounts import Account, Accounts
 from limen.clock import Clock
 from limen.codes import Code
 from limen.emails import Email, Emails

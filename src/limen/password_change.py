@@ -8,8 +8,7 @@ every code of the account; the one that the change was made from goes on, with t
 owner is told by mail, as it may not have been him.
 """
 
-from limen.account_changes import AccountChanges
-from limen.accounts import new_password
+from limen.account_changes import AccountChanges, new_password
 from limen.current_password import CurrentPassword
 from limen.errors import InvalidRequest
 from limen.login import Client

@@ -22,8 +22,8 @@ from typing import Any
 
 from sqlalchemy import func
 
-from limen.account_changes import AccountChanges
-from limen.accounts import Account, Accounts, new_password
+from limen.account_changes import AccountChanges, new_password
+from limen.accounts import Account, Accounts
 from limen.clock import Clock
 from limen.codes import Redeemed
 from limen.database.schema import accounts as table
