@@ -12,7 +12,6 @@ The algorithm is written "Ed25519" (RFC 9864), not the older "EdDSA", which name
 """
 
 import re
-from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, Self
@@ -21,6 +20,8 @@ from joserfc.errors import JoseError
 from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
+
+from limen.verify import base64url
 
 ALGORITHMS = ("RS256", "ES256", "Ed25519", "HS256")
 
@@ -193,8 +194,8 @@ def _imported(jwk: Mapping[str, object], shape: _Shape, place: str) -> Key:
         raise ValueError(f"{place} is unsound: {error}") from error
 
 
-def _integer(base64url: str) -> int:
-    return int.from_bytes(urlsafe_b64decode(base64url + "=" * (-len(base64url) % 4)))
+def _integer(text: str) -> int:
+    return int.from_bytes(base64url.decode(text))
 
 
 def _check_rsa(modulus: int, exponent: int) -> None:

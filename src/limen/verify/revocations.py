@@ -20,13 +20,13 @@ clients throw their tokens away. What is known as revoked stays refused.
 """
 
 import math
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
+from limen.verify import base64url
 from limen.verify.claims import Claims
 from limen.verify.elapsed import elapsed
 from limen.verify.errors import InvalidToken, RevocationsStale
@@ -39,8 +39,7 @@ Kind = Literal["session", "account", "keys"]
 
 def subject_digest(identifier: str) -> str:
     """Return what a sid or user_id is called in the log: its SHA-256, base64url, no padding."""
-    digest = sha256(identifier.encode("utf-8")).digest()
-    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return base64url.encode(sha256(identifier.encode("utf-8")).digest())
 
 
 # Who comes comes again, so the last digests that were asked for are kept.

@@ -13,13 +13,13 @@ refuse (`limen.verify.hostile`), so that a test can send each to each of your ro
 import json
 import secrets
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from math import inf
 from typing import ClassVar
 
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
+from limen.verify import base64url
 from limen.verify.gate import parse
 from limen.verify.hostile import Hostile, Signer, catalogue
 from limen.verify.keyset import KeySet, VerificationKey
@@ -102,7 +102,7 @@ class TestIssuer:
         }
         header = {"alg": self._signer.algorithm, "typ": "at+jwt", "kid": self.kid}
         signed = f"{_encoded(header)}.{_encoded(payload | claims)}"
-        return f"{signed}.{_base64url(self._signer.sign(signed.encode()))}"
+        return f"{signed}.{base64url.encode(self._signer.sign(signed.encode()))}"
 
     def revoke(self, token: str) -> None:
         """End the session of the token: from now on it is refused."""
@@ -135,8 +135,4 @@ def _new_key(algorithm: str) -> Key:
 
 
 def _encoded(document: Mapping[str, object]) -> str:
-    return _base64url(json.dumps(document, separators=(",", ":")).encode())
-
-
-def _base64url(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return base64url.encode(json.dumps(document, separators=(",", ":")).encode())
