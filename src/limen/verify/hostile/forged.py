@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from joserfc import jwe
 from joserfc.jwk import OKPKey, RSAKey
 
+from limen.verify import base64url
 from limen.verify.hostile.attacks import ATTACKS
 from limen.verify.hostile.forging import (
     Valid,
-    b64,
     by_hmac,
     compact,
     imported,
@@ -92,17 +92,17 @@ def _without_algorithm(valid: Valid) -> Iterator[tuple[str, str]]:
 
 def _without_signature(valid: Valid) -> Iterator[tuple[str, str]]:
     header, payload, signature = valid.parts
-    altered = b64(json.dumps({**valid.payload, "limen_probe": True}).encode())
+    altered = base64url.encode(json.dumps({**valid.payload, "limen_probe": True}).encode())
     size = len(valid.signature)
     yield "payload altered", f"{header}.{altered}.{signature}"
     yield "signature empty", f"{header}.{payload}."
     yield "signature left out", f"{header}.{payload}"
-    yield "signature of zeros", f"{header}.{payload}.{b64(bytes(size))}"
-    yield "one bit changed", f"{header}.{payload}.{b64(_flipped(valid.signature))}"
+    yield "signature of zeros", f"{header}.{payload}.{base64url.encode(bytes(size))}"
+    yield "one bit changed", f"{header}.{payload}.{base64url.encode(_flipped(valid.signature))}"
     key = own(valid.algorithm)
     if valid.algorithm.startswith("ES"):
         one = (1).to_bytes(size // 2)
-        yield "r = s = 1", f"{header}.{payload}.{b64(one + one)}"
+        yield "r = s = 1", f"{header}.{payload}.{base64url.encode(one + one)}"
     yield "another key, same kid", compact(valid.header_for(key.algorithm), valid.payload, key.sign)
 
 

@@ -8,7 +8,6 @@ can let it sign whatever he likes (`Signer`).
 import hmac
 import json
 import warnings
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +20,7 @@ from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, JWKRegistry, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from limen.verify import base64url
 from limen.verify.strict_json import loads
 
 Document = Mapping[str, object] | bytes
@@ -58,7 +58,7 @@ class Valid:
 
     @property
     def signature(self) -> bytes:
-        return unb64(self.parts[2])
+        return base64url.decode(self.parts[2])
 
     @property
     def algorithm(self) -> str:
@@ -115,7 +115,7 @@ def read(token: str) -> Valid:
         ValueError: It is no compact JWS.
     """
     try:
-        header, payload, _ = (unb64(part) for part in token.split("."))
+        header, payload, _ = (base64url.decode(part) for part in token.split("."))
         read_header, read_payload = loads(header), loads(payload)
     except ValueError:
         raise ValueError("This is no JWT of three parts: there is nothing to forge.") from None
@@ -127,12 +127,12 @@ def read(token: str) -> Valid:
 def compact(header: Document, payload: Document, sign: Sign) -> str:
     """Return the token over these documents. Bytes are signed as they are."""
     signed = unsigned(header, payload)
-    return f"{signed}.{b64(sign(signed.encode()))}"
+    return f"{signed}.{base64url.encode(sign(signed.encode()))}"
 
 
 def unsigned(header: Document, payload: Document) -> str:
     """Return the two parts that a signature covers."""
-    return ".".join(b64(_bytes(part)) for part in (header, payload))
+    return ".".join(base64url.encode(_bytes(part)) for part in (header, payload))
 
 
 def by_hmac(secret: bytes, algorithm: str = "HS256") -> Sign:
@@ -192,7 +192,7 @@ def public_forms(jwk: Mapping[str, object]) -> Iterator[tuple[str, bytes]]:
     number = jwk.get("n") or jwk.get("x")
     if isinstance(number, str):
         yield "JWK's number", number.encode()
-        yield "JWK's number, decoded", unb64(number)
+        yield "JWK's number, decoded", base64url.decode(number)
 
 
 def imported(jwk: Mapping[str, Any]) -> RSAKey | ECKey | OKPKey:
@@ -208,14 +208,6 @@ def imported(jwk: Mapping[str, Any]) -> RSAKey | ECKey | OKPKey:
     if not isinstance(key, RSAKey | ECKey | OKPKey):
         raise ValueError("The published key is no public key.")  # noqa: TRY004  a wrong value
     return key
-
-
-def b64(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def unb64(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def _bytes(document: Document) -> bytes:

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator
 
+from limen.verify import base64url
 from limen.verify.hostile.attacks import ATTACKS
-from limen.verify.hostile.forging import Valid, b64, compact, own
+from limen.verify.hostile.forging import Valid, compact, own
 from limen.verify.hostile.requests import Hostile
 
 _ODD_HEADERS: dict[str, dict[str, object]] = {
@@ -50,13 +51,13 @@ def _malformed(valid: Valid) -> Iterator[tuple[str, str]]:
     yield "nested deeply", compact(b'{"a":' + b"[" * 1500 + b"]" * 1500 + b"}", b"{}", key.sign)
     yield (
         "encrypted, of zeros",
-        f"{b64(_ENCRYPTED_HEADER)}..{'A' * 16}.AAAA.{'A' * 22}",
+        f"{base64url.encode(_ENCRYPTED_HEADER)}..{'A' * 16}.AAAA.{'A' * 22}",
     )
 
 
 def _as_json(valid: Valid) -> Iterator[tuple[str, str]]:
     header, payload, signature = valid.parts
-    altered = b64(json.dumps({**valid.payload, "limen_probe": True}).encode())
+    altered = base64url.encode(json.dumps({**valid.payload, "limen_probe": True}).encode())
     flat = {"protected": header, "payload": payload, "signature": signature}
     several = [{"protected": header, "signature": signature}]
     yield "two payloads", json.dumps({f"  {header}.{altered}.": "", **flat})

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from limen.verify import base64url
 from limen.verify.hostile.attacks import ATTACKS
-from limen.verify.hostile.forging import Signer, Valid, b64, by_hmac, compact, own
+from limen.verify.hostile.forging import Signer, Valid, by_hmac, compact, own
 from limen.verify.hostile.requests import Hostile
 
 _NOWHERE = "https://limen-probe.invalid/keys"
@@ -67,11 +68,12 @@ def _with_own_key_elsewhere(valid: Valid) -> Iterator[tuple[str, str]]:
     key = _own_pair(valid)
     header = {**valid.header_for(key.algorithm), "kid": "limen-probe"}
     keys = json.dumps({"keys": [{**key.public, "kid": "limen-probe"}]}).encode()
+    inside = f"data:application/json;base64,{base64url.encode(keys)}"
     for name, member in (
         ("jku nowhere", {"jku": _NOWHERE}),
         ("x5u nowhere", {"x5u": _NOWHERE}),
         ("jku that is a file", {"jku": "file:///dev/null"}),
-        ("jku that holds the keys", {"jku": f"data:application/json;base64,{b64(keys)}"}),
+        ("jku that holds the keys", {"jku": inside}),
     ):
         yield name, compact({**header, **member}, valid.payload, key.sign)
 

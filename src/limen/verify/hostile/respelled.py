@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from limen.verify import base64url
 from limen.verify.hostile.attacks import ATTACKS
-from limen.verify.hostile.forging import Valid, b64
+from limen.verify.hostile.forging import Valid
 from limen.verify.hostile.requests import Hostile
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -55,7 +56,7 @@ def _spellings(valid: Valid) -> Iterator[tuple[str, str]]:
         half = len(valid.signature) // 2
         r, s = valid.signature[:half], valid.signature[half:]
         der = encode_dss_signature(int.from_bytes(r), int.from_bytes(s))
-        yield "DER signature", f"{header}.{payload}.{b64(der)}"
+        yield "DER signature", f"{header}.{payload}.{base64url.encode(der)}"
 
 
 # How many letters the last group has says how many bits of the last one mean nothing.
@@ -66,4 +67,4 @@ def _twin(valid: Valid) -> str:
     half = len(valid.signature) // 2
     r, s = valid.signature[:half], int.from_bytes(valid.signature[half:])
     twin = r + (_ORDERS[valid.algorithm] - s).to_bytes(half)
-    return ".".join((*valid.parts[:2], b64(twin)))
+    return ".".join((*valid.parts[:2], base64url.encode(twin)))
