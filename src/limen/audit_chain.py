@@ -19,10 +19,11 @@ there.
 import hashlib
 import hmac
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
+
+from limen.verify import base64url
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -113,12 +114,12 @@ class Attestation:
         return entries
 
     def mac(self, digest: str) -> str:
-        return _base64(hmac.digest(self._keys[0], digest.encode(), "sha256"))
+        return base64url.encode(hmac.digest(self._keys[0], digest.encode(), "sha256"))
 
     def age(self, digest: str, mac: str) -> int | None:
         """Return which secret has made the MAC, 0 for the newest; None: none of those at hand."""
         for age, key in enumerate(self._keys):
-            made = _base64(hmac.digest(key, digest.encode(), "sha256"))
+            made = base64url.encode(hmac.digest(key, digest.encode(), "sha256"))
             if hmac.compare_digest(made.encode(), str(mac).encode()):
                 return age
         return None
@@ -154,8 +155,4 @@ def _digest_of(said: Sequence[object]) -> str:
 
 
 def _sha256(text: str) -> str:
-    return _base64(hashlib.sha256(text.encode()).digest())
-
-
-def _base64(digest: bytes) -> str:
-    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return base64url.encode(hashlib.sha256(text.encode()).digest())

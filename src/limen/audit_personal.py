@@ -11,7 +11,6 @@ from the administrator's address, and is erased with his.
 
 import hashlib
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -22,6 +21,7 @@ from limen.audit_chain import as_json
 from limen.clients import device_name
 from limen.database.schema import audit
 from limen.origin import Origin
+from limen.verify import base64url
 
 ERASED: Final = ("account.changed", "erased")  # kind and outcome of what says that it was erased
 
@@ -45,8 +45,7 @@ def personal_part(where: Origin) -> str:
 
 def commitment(personal: str) -> str:
     """Return what the chain holds of a personal part; it is salted, so it cannot be guessed at."""
-    digest = hashlib.sha256(str(personal).encode()).digest()
-    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return base64url.encode(hashlib.sha256(str(personal).encode()).digest())
 
 
 def owner(acted: str, user_id: str | None) -> str | None:

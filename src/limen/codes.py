@@ -17,7 +17,6 @@ of digits a MAC under the root secret, as a million tries are nothing to whoever
 import hmac
 import re
 import secrets
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, delete, select, update
@@ -29,6 +28,7 @@ from limen.database.schema import accounts, codes
 from limen.emails import Email
 from limen.events import Purpose
 from limen.tokens import digest
+from limen.verify import base64url
 
 TOKEN_BYTES = 16
 DIGITS = 6
@@ -160,5 +160,4 @@ class Codes:
 
     def _mac(self, purpose: Purpose, user_id: str, digits: str) -> str:
         message = f"{purpose}:{user_id}:{digits}".encode()
-        mac = hmac.digest(self._key, message, "sha256")
-        return urlsafe_b64encode(mac).rstrip(b"=").decode()
+        return base64url.encode(hmac.digest(self._key, message, "sha256"))

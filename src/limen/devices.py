@@ -12,12 +12,12 @@ end with the password.
 Nothing is stored. The account's address is not in the token; it must be presented beside it.
 """
 
-import base64
 import hmac
 import re
 import secrets
 
 from limen.clock import SECOND, Clock
+from limen.verify import base64url
 
 # A device that has not signed in for so long is a stranger again.
 LIFETIME = 400 * 86400
@@ -55,5 +55,4 @@ class Devices:
 
     def _mac(self, email_key: str, made: str, device: str) -> str:
         message = f"{made}.{device}.{email_key}".encode()
-        mac = hmac.digest(self._key, message, "sha256")
-        return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+        return base64url.encode(hmac.digest(self._key, message, "sha256"))

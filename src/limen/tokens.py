@@ -12,7 +12,6 @@ forgeries are refused by the seal, before the database hears of them. A stolen d
 `fid`, only its digest; a stolen seal key without a `fid` makes no token that matches a session.
 """
 
-import base64
 import hashlib
 import json
 import secrets
@@ -27,7 +26,7 @@ from limen.clock import SECOND, Clock
 from limen.errors import InvalidRefreshToken
 from limen.key_ring import KeyRing, SigningKey
 from limen.secret import RootSecret
-from limen.verify import gate
+from limen.verify import base64url, gate
 from limen.verify.errors import InvalidToken
 from limen.verify.keyset import VerificationKey, sign
 
@@ -193,7 +192,7 @@ class Tokens:
 
 def digest(secret: str) -> str:
     """Return what the database knows of a random secret (SHA-256, 43 characters of base64url)."""
-    return _base64url(hashlib.sha256(secret.encode()).digest())
+    return base64url.encode(hashlib.sha256(secret.encode()).digest())
 
 
 def fid_digest(fid: str) -> str:
@@ -212,15 +211,11 @@ def _seal(key: bytes) -> VerificationKey:
 
 def _signed(typ: str, key: SigningKey | VerificationKey, claims: dict[str, object]) -> str:
     payload = json.dumps(claims, separators=(",", ":")).encode()
-    signed = f"{_header(key.algorithm, typ, key.kid)}.{_base64url(payload)}"
-    return f"{signed}.{_base64url(sign(key.algorithm, key.key, signed.encode()))}"
+    signed = f"{_header(key.algorithm, typ, key.kid)}.{base64url.encode(payload)}"
+    return f"{signed}.{base64url.encode(sign(key.algorithm, key.key, signed.encode()))}"
 
 
 @lru_cache(maxsize=64)
 def _header(algorithm: str, typ: str, kid: str) -> str:
     header = {"alg": algorithm, "typ": typ, "kid": kid}
-    return _base64url(json.dumps(header, separators=(",", ":")).encode())
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return base64url.encode(json.dumps(header, separators=(",", ":")).encode())

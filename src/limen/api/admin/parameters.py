@@ -5,7 +5,6 @@ to make one up. It names the row's place and not the row, so a page continues wh
 ended, even if that row has gone.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, TypeVar
 
@@ -13,6 +12,7 @@ from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from limen.errors import InvalidRequest
+from limen.verify import base64url
 
 MOST = 100  # rows of a page
 MAX_NUMBER = 2**63 - 1  # as far as the database counts
@@ -56,7 +56,7 @@ class Cursor(Generic[T]):
         """Return the cursor of a position; where there is none, None."""
         if position is None:
             return None
-        return urlsafe_b64encode(self._position.dump_json(position)).rstrip(b"=").decode()
+        return base64url.encode(self._position.dump_json(position))
 
     def read(self, cursor: str) -> T | None:
         """Return the position of a cursor; of an empty one, None.
@@ -67,8 +67,7 @@ class Cursor(Generic[T]):
         if not cursor:
             return None
         try:
-            written = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            return self._position.validate_json(written, strict=False)
+            return self._position.validate_json(base64url.decode(cursor), strict=False)
         except (ValueError, ValidationError):
             raise InvalidRequest(
                 "'after' must be the 'next' of an earlier answer.", field="after"
