@@ -20,8 +20,10 @@ from limen.errors import InvalidRequest
 # RFC 6749, section 3.3: visible ASCII, but for the quote and the backslash.
 _WORDS = re.compile(r"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?")
 
-# They stand in every token, and a token has 4 KiB at most (`limen.verify.gate`).
+# They stand in every token, and a token has 4 KiB at most (`limen.verify.gate`). In its list of
+# roles each has two more characters, its quotes.
 _LONGEST_WORDS = 1024
+_MOST_WORDS = 100
 
 
 def check_words(words: str, what: Literal["scope", "role"]) -> None:
@@ -30,10 +32,11 @@ def check_words(words: str, what: Literal["scope", "role"]) -> None:
     Raises:
         InvalidRequest: They are no words with single spaces between.
     """
-    if len(words) > _LONGEST_WORDS or not _WORDS.fullmatch(words):
+    fits = len(words) <= _LONGEST_WORDS and words.count(" ") < _MOST_WORDS
+    if not (fits and _WORDS.fullmatch(words)):
         raise InvalidRequest(
-            f"{what.capitalize()}s are words of visible ASCII without quotes and backslashes, "
-            f"{_LONGEST_WORDS} characters in all, with single spaces between.",
+            f"{what.capitalize()}s are at most {_MOST_WORDS} words of visible ASCII without quotes "
+            f"and backslashes, {_LONGEST_WORDS} characters in all, with single spaces between.",
             field=what,
         )
 
