@@ -25,7 +25,16 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def call(data: Path) -> Call:  # noqa: ARG001  the environment must be there
+def huge_pages_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The kernel's setting of huge pages, whatever this machine has: a file that can be written."""
+    path = tmp_path / "huge_pages"
+    path.write_text("[always] madvise never\n")
+    monkeypatch.setattr("limen.cli.huge_pages.SETTING", path)
+    return path
+
+
+@pytest.fixture
+def call(data: Path, huge_pages_file: Path) -> Call:  # noqa: ARG001  the environment must be there
     """Call the command line: `call("users", "list", stdin="...")`."""
 
     def run(*words: str, stdin: str | bytes = "") -> Result:

@@ -23,6 +23,7 @@ ALL = [
     "public URL",
     "trusted proxies",
     "mail",
+    "huge pages",
     "data directory",
     "secret",
     "disk space",

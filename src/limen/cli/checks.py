@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 from limen.cli.commands import in_its_own_words
 from limen.cli.findings import Check
 from limen.cli.growth import of_growth
+from limen.cli.huge_pages import of_huge_pages
 from limen.cli.mail_checks import of_mail, of_outbox
 from limen.cli.output import moment
 from limen.cli.postgresql import of_postgresql
@@ -67,6 +68,7 @@ def examine() -> list[Check]:
         _public_url(settings),
         _trusted_proxies(settings),
         asyncio.run(of_mail(settings)),
+        *of_huge_pages(settings.password_hash),
     ]
     if uses_directory := sqlite_path(settings.database_url) is not None or settings.secret is None:
         checks.append(_data_dir(settings.data_dir))
