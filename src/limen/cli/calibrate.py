@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limen.cli.commands import Command
+from limen.cli.huge_pages import COMMAND, huge_pages
 from limen.cli.output import show
 from limen.settings import Settings
 
@@ -55,10 +56,11 @@ def calibrate(milliseconds: int, rate: float, memory: int, as_json: bool) -> Non
     settings = Settings.from_environment()
     wish = Wish(milliseconds / 1000, rate, memory)
     proposal = propose(wish, settings.hash_threads, measured)
-    show(document(proposal), lines(proposal, wish), as_json=as_json)
+    pages = huge_pages()
+    show(document(proposal, pages), lines(proposal, wish, pages), as_json=as_json)
 
 
-def document(proposal: "Proposal") -> dict[str, Any]:
+def document(proposal: "Proposal", pages: str | None) -> dict[str, Any]:
     """Return the proposal for a program."""
     return {
         "settings": settings_of(proposal),
@@ -71,10 +73,11 @@ def document(proposal: "Proposal") -> dict[str, Any]:
             "guesses_per_second_and_core": round(proposal.attack.guesses, 1),
             "bits_for_a_year_of_1000_cores": round(proposal.attack.bits, 1),
         },
+        "huge_pages": pages,
     }
 
 
-def lines(proposal: "Proposal", wish: "Wish") -> list[str]:
+def lines(proposal: "Proposal", wish: "Wish", pages: str | None) -> list[str]:
     """Return the proposal for a person."""
     cost, attack = proposal.cost, proposal.attack
     busy, alone = _ms(proposal.seconds), _ms(proposal.alone)
@@ -93,7 +96,7 @@ def lines(proposal: "Proposal", wish: "Wish") -> list[str]:
     if not proposal.fits:
         wanted = f"{_ms(wish.seconds)} and {wish.rate:g} sign-ins a second"
         said += ["", f"This is the least that is allowed, and {wanted} need more cores."]
-    return said
+    return said + _advice(pages)
 
 
 def settings_of(proposal: "Proposal") -> dict[str, str]:
@@ -105,6 +108,17 @@ def settings_of(proposal: "Proposal") -> dict[str, str]:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
+
+
+def _advice(pages: str | None) -> list[str]:
+    if pages in {None, "always"}:
+        return []
+    return [
+        "",
+        f"Huge pages are set to '{pages}' on this host. If it is limen's own, set them to 'always'",
+        "as root, and calibrate again: the same hash may then take less time.",
+        f"  {COMMAND}",
+    ]
 
 
 def _letters(bits: float) -> int:
