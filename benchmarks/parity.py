@@ -17,6 +17,7 @@ from benchmarks.noise import CORES
 from benchmarks.peers_running import DJANGO_THREADS, node_hash_time
 from benchmarks.population import COST
 from limen import __version__
+from limen.cli.huge_pages import huge_pages
 
 _PACKAGES = (
     *("fastapi", "uvicorn", "h11", "sqlalchemy", "psycopg", "cryptography"),
@@ -32,6 +33,7 @@ def sheet(folder: Path, peers: Peers) -> dict[str, str]:
         "machine": f"{_processor()}, {CORES} cores, {_memory()}, {platform.system()} "
         f"{platform.release()}",
         "disk": f"a sync of 4 KiB took {_sync(folder):.2f} ms (median of {_SYNCS})",
+        "huge pages": huge_pages() or "this kernel has no setting for them",
         "limen": __version__,
         "Python": f"{platform.python_version()}; {ssl.OPENSSL_VERSION}",
         "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),

@@ -7,8 +7,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks import parity
 from benchmarks.bench import Result
 from benchmarks.client import percentile
+from benchmarks.environment import Environment, Peers
 from benchmarks.figures import Figure, Finding, Pace, Repeated, Target, interleaved, ratio, repeated
 from benchmarks.noise import Noise
 from benchmarks.plots import svg
@@ -128,6 +130,18 @@ def test_what_is_short_by_a_hair_is_not_shown_as_its_target() -> None:
 
     said = [line for line in lines(run_with(*found)) if "* refresh" in line]
     assert ["3.996 ×" in said[0], "3.5 ×" in said[1], "4 ×" in said[2]] == [True] * 3
+
+
+def test_the_parity_sheet_says_how_memory_is_handed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It decides how long a hash takes, and no version shows it."""
+    monkeypatch.setattr("benchmarks.parity._TIMES", 1)
+    monkeypatch.setattr("limen.cli.huge_pages.SETTING", tmp_path / "enabled")
+    (tmp_path / "enabled").write_text("always [madvise] never\n")
+    nobody = Environment(missing="not in this test")
+
+    assert parity.sheet(tmp_path, Peers(nobody, nobody))["huge pages"] == "madvise"
 
 
 def test_a_plot_is_well_formed() -> None:
