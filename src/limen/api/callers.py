@@ -5,9 +5,9 @@ These are coroutines that wait for nothing: FastAPI would run a plain function i
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Final
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Request, Response
 from fastapi.security import SecurityScopes
 
 from limen import origin as origins
@@ -24,7 +24,16 @@ DEVICE_COOKIE = "limen_device"
 DEVICE_HEADER = "Limen-Device"
 
 # Random enough that no other client has the same, short enough to store.
+RETRY_HEADER = "Idempotency-Key"
 _RETRY_KEY = re.compile(r"[\x21-\x7e]{16,64}")
+RETRY_KEY: Final = {
+    "name": RETRY_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": f"^{_RETRY_KEY.pattern}$"},
+    "description": "16 to 64 random characters, stored before the request is sent and used for "
+    "every retry of this one refresh. Without it, a retry is a replay.",
+}
 
 
 def client_of(addresses: ClientAddresses) -> Callable[[Request], Awaitable[Client]]:
@@ -79,33 +88,19 @@ def hand_out_device(response: Response, device: str, *, is_https: bool) -> None:
     )
 
 
-async def retry_key(
-    request: Request,
-    _shown: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            json_schema_extra={"pattern": f"^{_RETRY_KEY.pattern}$"},
-            description="16 to 64 random characters, stored before the request is sent and used "
-            "for every retry of this one refresh. Without it, a retry is a replay.",
-        ),
-    ] = None,
-) -> str | None:
+def retry_key(request: Request) -> str | None:
     """Return the request's Idempotency-Key, or None.
 
     Raises:
         InvalidRequest: There are several, or it is not 16 to 64 visible ASCII characters.
     """
-    match request.headers.getlist("Idempotency-Key"):
+    match request.headers.getlist(RETRY_HEADER):
         case []:
             return None
         case [key] if _RETRY_KEY.fullmatch(key):
             return key
         case _:
             raise InvalidRequest(
-                "Send one Idempotency-Key of 16 to 64 visible ASCII characters.",
-                field="Idempotency-Key",
+                f"Send one {RETRY_HEADER} of 16 to 64 visible ASCII characters.",
+                field=RETRY_HEADER,
             )
-
-
-RetryKey = Annotated[str | None, Depends(retry_key)]

@@ -5,16 +5,13 @@ JSON, or the form of an OAuth 2.0 password grant, which is what the Authorize bu
 the device (`limen.devices`); it opens nothing. Programs find the same in the Limen-Device header.
 """
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from limen.api.bodies import Credentials, PasswordGrant, TokensReply
 from limen.api.callers import hand_out_device
 from limen.api.forms import FORM, fields, media_type, valid
 from limen.api.wiring import NEW_DEVICE, Wiring, refusals
 from limen.errors import InvalidRequest
-from limen.login import Client
 
 JSON = "application/json"
 
@@ -30,21 +27,15 @@ _BODY = {
 
 
 def add_to(router: APIRouter, limen: Wiring) -> None:
-    async def room() -> None:
-        limen.features.login.require_room()
-
     @router.post(
         "/login",
-        dependencies=[Depends(room)],  # in a flood, before anything is made of the body
         openapi_extra=_BODY,
         responses={200: {"headers": NEW_DEVICE}, **refusals(401, 422, 429, 503)},
     )
-    async def login(
-        credentials: Annotated[Credentials, Depends(_credentials)],
-        client: Annotated[Client, Depends(limen.client)],
-        response: Response,
-    ) -> TokensReply:
+    async def login(request: Request, response: Response) -> TokensReply:
         """Sign in."""
+        limen.features.login.require_room()  # in a flood, before anything is made of the body
+        credentials, client = await _credentials(request), await limen.client(request)
         signed_in = await limen.features.login.sign_in(
             credentials.email, credentials.password, client
         )

@@ -106,7 +106,10 @@ class Connections:
         await asyncio.gather(*self._going_on, return_exceptions=True)
 
     async def _enter(self) -> None:
-        async with asyncio.timeout(self._patience):
+        if self._free.locked():
+            async with asyncio.timeout(self._patience):
+                await self._free.acquire()
+        else:
             await self._free.acquire()
         self.lent += 1
 
