@@ -21,6 +21,7 @@ from limen.verify.keyset import ALGORITHMS
 from tests.clock import ManualClock
 from tests.people import Person, calling_from, somebody
 from tests.running import running
+from tests.tokens import b64
 
 pytestmark = pytest.mark.anyio
 
@@ -221,6 +222,14 @@ async def test_a_seal_of_another_issuer_with_the_same_secret_is_refused(
 
     with pytest.raises(InvalidRefreshToken):
         limen.features.tokens.open_refresh_token(foreign.refresh_token)
+
+
+async def test_a_refresh_token_is_read_only_under_its_seal(limen: Limen, ada: Person) -> None:
+    header, _, seal = ada.tokens["refresh_token"].split(".")
+
+    for payload in (b"no JSON", b"[]", b'{"gen":0,"gen":1}', b"{}"):
+        with pytest.raises(InvalidRefreshToken):
+            limen.features.tokens.open_refresh_token(f"{header}.{b64(payload)}.{seal}")
 
 
 async def test_a_representation_shows_no_token_and_no_fid(limen: Limen, ada: Person) -> None:

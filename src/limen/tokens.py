@@ -135,14 +135,15 @@ class Tokens:
             unverified = gate.parse(token, typ=REFRESH_TYPE)
         except InvalidToken:
             raise InvalidRefreshToken from None
-        seal, claims = self._seals.get(unverified.kid), unverified.payload
+        seal = self._seals.get(unverified.kid)
         if seal is None or unverified.algorithm != seal.algorithm:
             raise InvalidRefreshToken
         if not seal.verifies(unverified.signed, unverified.signature):
             raise InvalidRefreshToken
+        claims = unverified.payload  # we sealed it, so it is well formed
         if claims.get("iss") != self._issuer:
             raise InvalidRefreshToken
-        return Presented(  # we sealed it, so it is well formed
+        return Presented(
             user_id=str(claims["user_id"]),
             fid=str(claims["fid"]),
             gen=int(str(claims["gen"])),

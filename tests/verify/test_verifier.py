@@ -31,6 +31,16 @@ async def test_a_refusal_says_why_and_repeats_nothing() -> None:
     assert "evil" not in str(refused.value)
 
 
+@pytest.mark.parametrize("payload", [b"no JSON", b'{"sub":"u-1","sub":"u-2"}', b"[" * 1500])
+def test_a_payload_is_read_only_under_a_good_signature(payload: bytes) -> None:
+    header, written, signature = SIGNER.token(payload=payload).split(".")
+
+    assert reason(verifier(), f"{header}.{written}.{signature}") == "malformed"
+    assert reason(verifier(), f"{header}.{written}.{SIGNER.token().rpartition('.')[2]}") == (
+        "bad_signature"
+    )
+
+
 TIMES = {
     "the last moment": ({"exp": NOW + 1}, NOW + 0.999, "accepted"),
     "the end": ({"exp": NOW + 1}, NOW + 1, "expired"),

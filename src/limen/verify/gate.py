@@ -9,7 +9,8 @@ exactly one:
     header                           {"alg": ..., "typ": "at+jwt", "kid": ...}: these and no more
     payload                          a JSON object, as limen.verify.strict_json reads it
 
-Nothing is verified here. The result is called `Unverified` because it may come from anybody.
+Nothing is verified here. The result is called `Unverified` because it may come from anybody. So its
+payload is read as JSON by whoever asks for it: a verifier does when the signature holds.
 """
 
 import re
@@ -48,9 +49,18 @@ class Unverified:
 
     algorithm: str
     kid: str
-    payload: Mapping[str, object] = field(repr=False)
     token: str = field(repr=False)
     signature: bytes = field(repr=False)
+    written: bytes = field(repr=False)
+
+    @property
+    def payload(self) -> Mapping[str, object]:
+        """What is written in it.
+
+        Raises:
+            InvalidToken: "malformed": it is no JSON object with one reading only.
+        """
+        return _object(self.written)
 
     @property
     def signed(self) -> bytes:
@@ -59,18 +69,18 @@ class Unverified:
 
 
 def parse(token: str, *, typ: str = "at+jwt") -> Unverified:
-    """Take a token apart, if it has exactly the form that limen issues.
+    """Take a token apart, if it has the form that limen issues; its payload is not yet read.
 
     Raises:
         InvalidToken: "wrong_type" if the header's `typ` is another (RFC 8725, section 3.11),
             "malformed" for everything else.
     """
     encoded_header, encoded_payload, encoded_signature = _parts(token)
-    signature, payload = _decode(encoded_signature), _object(_decode(encoded_payload))
+    signature, written = _decode(encoded_signature), _decode(encoded_payload)
     header = _header(encoded_header)
     if header.typ != typ:
         raise InvalidToken("wrong_type")
-    return Unverified(header.algorithm, header.kid, payload, token, signature)
+    return Unverified(header.algorithm, header.kid, token, signature, written)
 
 
 def split(token: str) -> tuple[bytes, bytes, bytes]:

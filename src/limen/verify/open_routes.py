@@ -31,11 +31,17 @@ class OpenRoutes:
     def __init__(self, entries: Collection[str]) -> None:
         if isinstance(entries, str):
             raise TypeError("open: give a list of paths, not one string")
-        self._routes = tuple(_OpenRoute.parse(entry) for entry in entries)
+        routes = [_OpenRoute.parse(entry) for entry in entries]
+        self._trees = [route for route in routes if route.is_tree]
+        self._paths: dict[str, list[_OpenRoute]] = {}
+        for route in routes:
+            if not route.is_tree:
+                self._paths.setdefault(route.path, []).append(route)
 
     def cover(self, method: str | None, path: str) -> bool:
         """Return whether the path is open to the method, which is None for a WebSocket."""
-        return any(route.covers(method, path) for route in self._routes)
+        named = self._paths.get(path, ())
+        return any(route.covers(method, path) for route in (*named, *self._trees))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 The order is the security. Nothing in a token is believed before its signature holds, and the
 cheap refusals come first:
 
-    gate          the one spelling that limen issues; nothing else is even parsed
+    gate          the one spelling that limen issues; nothing else is looked at
     key           found by kid; the algorithm is the key's, and the header must agree
-    signature     by that key, with that one algorithm
+    signature     by that key, with that one algorithm; only then the payload is read
     claims        all there, of the right shape; an access token, for this user
     recipient     from our issuer, exactly; for our audience
     time          issued, valid by now, not expired, and not made to live longer than allowed
@@ -88,14 +88,22 @@ class Verifier:
         A token whose key is not known is judged when the keys have been read anew: its key may
         have been made a moment ago.
         """
-        return await self._once_its_key_is_known(self.check, token)
+        try:
+            return self.check(token)
+        except UnknownKey:
+            await self._learn_its_key(token)
+        return self.check(token)
 
     async def identify(self, token: str) -> Claims:
         """Return the claims of an authentic token; raises what `authenticate` raises.
 
         Like `verify` it waits for keys, and raises RevocationsStale if they cannot be read.
         """
-        return await self._once_its_key_is_known(self.authenticate, token)
+        try:
+            return self.authenticate(token)
+        except UnknownKey:
+            await self._learn_its_key(token)
+        return self.authenticate(token)
 
     def verify_blocking(self, token: str) -> Claims:
         """Do the same as `verify` in a thread that may wait, as those of a WSGI server may."""
@@ -145,14 +153,9 @@ class Verifier:
         if self._own is not None:
             self._own.close()
 
-    async def _once_its_key_is_known(self, judge: Callable[[str], Claims], token: str) -> Claims:
-        try:
-            return judge(token)
-        except UnknownKey:
-            can_judge = await self._keys.renew(*_named(token))
-        if not can_judge:
+    async def _learn_its_key(self, token: str) -> None:
+        if not await self._keys.renew(*_named(token)):
             raise RevocationsStale
-        return judge(token)
 
     def _signer(self, token: Unverified) -> VerificationKey:
         key = self._keys.find(token.kid)
