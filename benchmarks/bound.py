@@ -21,7 +21,7 @@ from benchmarks.figures import WrongAnswerError
 from benchmarks.processes import SERVERS, on
 from limen.clock import system_clock
 from limen.refresh import HONEST
-from limen.tokens import TokenPair, digest
+from limen.tokens import TokenPair, fid_digest
 from limen.verify.gate import parse
 
 MESSAGE = bytes(480)  # as long as what an access token's signature covers
@@ -91,7 +91,7 @@ class Bound:
 
 
 def _fid(refresh_token: str) -> str:
-    return digest(str(parse(refresh_token, typ="rt+jwt").payload["fid"]))
+    return fid_digest(str(parse(refresh_token, typ="rt+jwt").payload["fid"]))
 
 
 def _signer(algorithm: str) -> Callable[[], bytes]:
