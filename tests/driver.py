@@ -1,7 +1,7 @@
 """What limen asks of its database, watched where its driver is asked: whatever asks, and however.
 
-statement    also one that begins a transaction
-commit       of a transaction that has begun
+statement    with those that were deferred until then, among them one that begins a transaction
+commit       of a transaction that has begun, with what was deferred
 rollback     of one, too
 """
 
@@ -30,6 +30,11 @@ class Call:
     make: Callable[[], Awaitable[Any]]
 
     @property
+    def deferred(self) -> list[str]:
+        """The statements that go along, before it is made."""
+        return [text for text, _ in self.connection._deferred]
+
+    @property
     def is_alone(self) -> bool:
         """Whether it is a statement that writes, and commits by itself."""
         return self.text.startswith("UPDATE") and not has_begun(self.connection)
@@ -47,8 +52,8 @@ _ASKED: tuple[tuple[Any, str, Kind, Callable[..., tuple[Any, Any]]], ...] = (
     (one_hop.OneHop, "commit", "commit", lambda its: (its, "")),
     (one_hop.OneHop, "rollback", "rollback", lambda its: (its, "")),
     (one_hop.OneHop, "abandon", "rollback", lambda its: (its, "")),
-    (psycopg.AsyncCursor, "execute", "statement", lambda its, text, *_: (its.connection, text)),
-    (psycopg.AsyncCursor, "executemany", "statement", lambda its, text, *_: (its.connection, text)),
+    (postgresql.Cursor, "execute", "statement", lambda its, text, *_: (its.connection, text)),
+    (postgresql.Cursor, "executemany", "statement", lambda its, text, *_: (its.connection, text)),
     (postgresql.Connection, "commit", "commit", lambda its: (its, "")),
     (postgresql.Connection, "rollback", "rollback", lambda its: (its, "")),
 )
@@ -85,7 +90,9 @@ def _watched(
 
 
 def has_begun(connection: Any) -> bool:
-    """Whether a transaction has begun that is neither committed nor rolled back."""
+    """Whether a transaction has begun that is neither committed nor rolled back, or is about to."""
+    if connection._deferred:
+        return True
     if isinstance(connection, psycopg.AsyncConnection):
         return connection.info.transaction_status is not TransactionStatus.IDLE
     return not connection.is_broken and bool(connection.in_transaction)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import psycopg
 import pytest
@@ -222,6 +223,97 @@ async def test_an_error_without_a_name_is_an_outage(file: SQLite, happened: list
         await file.at_once(Prepared(select(column("torn")).select_from(table("torn"))), {})
 
     assert happened == [DatabaseFailed("OperationalError")]
+
+
+@pytest.fixture(params=["file", "database"], ids=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest) -> Database:
+    return cast(Database, request.getfixturevalue(request.param))
+
+
+async def counted_up(database: Database) -> int:
+    async with database.read() as connection:
+        ((seq,),) = await driver_of(connection).ask("SELECT seq FROM revocation_counter")
+    return int(seq)
+
+
+async def test_what_was_deferred_is_done_with_the_next_statement_or_the_commit(
+    either: Database,
+) -> None:
+    async with either.write() as connection:
+        driver = driver_of(connection)
+        driver.defer(COUNT_UP)
+        assert list(await driver.ask(f"{COUNT_UP} RETURNING seq")) == [(2,)]
+        driver.defer(COUNT_UP)
+        await connection.execute(text(COUNT_UP))  # SQLAlchemy's statements take it along, too
+        driver.defer(COUNT_UP)
+
+    assert await counted_up(either) == 5
+
+
+async def test_a_deferred_statement_that_fails_undoes_the_transaction(either: Database) -> None:
+    """At the commit, and with another statement."""
+    for ask in ("", COUNT_UP):
+        with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+            async with either.write() as connection:
+                driver = driver_of(connection)
+                await driver.ask(COUNT_UP)
+                driver.defer("INSERT INTO revocation_counter (id, seq) VALUES (1, 1)")
+                driver.defer(COUNT_UP)
+                if ask:
+                    await driver.ask(ask)
+
+    assert await counted_up(either) == 0
+
+
+async def test_what_a_block_that_raises_has_deferred_is_nobodys(either: Database) -> None:
+    with pytest.raises(LookupError):
+        async with either.write() as connection:
+            driver_of(connection).defer(COUNT_UP)
+            raise LookupError
+    async with either.write():
+        pass
+
+    assert await counted_up(either) == 0
+
+
+async def test_whoever_is_cancelled_whenever_leaves_no_transaction_in_postgresql(
+    database: PostgreSQL, url: str
+) -> None:
+    chance = random.Random(seed := secrets.randbits(32))
+    print(f"\n300 tasks, cancelled up to three times within 5 ms of their start (seed {seed})")
+    done = 0
+
+    async def work(number: int) -> None:
+        nonlocal done
+        async with database.write() as connection:
+            driver = driver_of(connection)
+            await driver.ask(COUNT_UP)
+            driver.defer(COUNT_UP)
+            if number % 3 == 1:
+                raise LookupError
+        done += 1
+
+    async def harried(number: int) -> None:
+        task = asyncio.create_task(work(number))
+        for _ in range(chance.randint(0, 3)):
+            await asyncio.sleep(chance.uniform(0, 0.005))
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    await asyncio.gather(*(harried(number) for number in range(300)))
+    await until(lambda: database._writers.lent == 0)
+    with psycopg.connect(url, autocommit=True) as other:
+        states = other.execute(
+            "SELECT state FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        ).fetchall()
+
+    assert {state for (state,) in states} <= {"idle"}
+    assert (await counted_up(database)) % 2 == 0
+    assert (await counted_up(database)) >= 2 * done
+    for _ in range(2 * SIZE):
+        async with database.write() as connection:
+            await driver_of(connection).ask(COUNT_UP)
 
 
 async def test_whoever_is_cancelled_whenever_leaves_nothing_open(file: SQLite) -> None:

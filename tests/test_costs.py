@@ -29,11 +29,13 @@ pytestmark = pytest.mark.anyio
 class Cost:
     """The statements that were run, BEGIN not counted, and how many transactions committed them.
 
-    A statement that is run alone is a transaction of its own.
+    A statement that is run alone is a transaction of its own. `trips` is how often the database was
+    gone to: a statement that was deferred goes with another, or with the commit.
     """
 
     statements: list[str] = field(default_factory=list)
     commits: int = 0
+    trips: int = 0
 
 
 @contextmanager
@@ -43,9 +45,10 @@ def counted() -> Iterator[Cost]:
 
     async def count(call: Call) -> Any:
         if asyncio.current_task() is ours:
-            if call.kind == "statement" and not call.text.startswith("BEGIN"):
-                cost.statements.append(call.text)
+            asked = [*call.deferred, *([call.text] if call.kind == "statement" else [])]
+            cost.statements += [text for text in asked if not text.startswith("BEGIN")]
             cost.commits += call.kind == "commit" or call.is_alone
+            cost.trips += 1
         return await call.make()
 
     with watching(count):
@@ -84,6 +87,7 @@ async def test_a_sign_in_is_two_transactions_a_session_and_an_entry_in_the_trail
     assert cost.commits <= 2
     assert added(before, after) == {"sessions": 1, "audit": 1}
     assert len(cost.statements) <= 5, cost.statements
+    assert cost.trips <= 5
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com"])
@@ -94,7 +98,7 @@ async def test_a_failed_sign_in_is_two_transactions_and_an_entry_whoever_is_mean
     with counted() as cost:
         assert (await attempt(stranger, email, "not the password")).status_code == 401
 
-    assert (len(cost.statements), cost.commits) == (4, 2)
+    assert (len(cost.statements), cost.commits, cost.trips) == (4, 2, 5)
     more = added(before, await row_counts(limen))
     assert more.pop("rate_limits") <= 2
     assert more == {"audit": 1}

@@ -106,8 +106,10 @@ async def test_every_connection_has_the_pragmas(path: Path) -> None:
     assert BUSY_SECONDS == 3
 
 
-async def test_a_write_has_its_lock_from_the_start(database: Database, path: Path) -> None:
-    async with database.write():
+async def test_a_write_has_its_lock_before_it_reads(database: Database, path: Path) -> None:
+    """One that began as a reader would fail with "database is locked", whatever the timeout."""
+    async with database.write() as connection:
+        await connection.exec_driver_sql("SELECT seq FROM revocation_counter")
         with another_process(path) as other, pytest.raises(sqlite3.OperationalError):
             other.execute("BEGIN IMMEDIATE")
 

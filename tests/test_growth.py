@@ -118,6 +118,6 @@ async def test_attempts_stay_in_their_page_and_touch_no_index(
                 async with limits.attempt(person, here) as attempt:
                     if turn:  # a failure first, which stays in the row
                         async with database.write() as connection:
-                            await limits.give_back(connection, attempt)
+                            limits.give_back(connection, attempt)
 
     assert updates.share_of_hot(49 + 2 * 50 * 4) >= 0.95

@@ -60,7 +60,7 @@ async def refusal(limits: RateLimits, *buckets: Bucket) -> TooManyAttempts:
 
 async def give_back(limen: Limen, limits: RateLimits, attempt: Attempt) -> None:
     async with limen.features.database.write() as connection:
-        await limits.give_back(connection, attempt)
+        limits.give_back(connection, attempt)
 
 
 async def test_five_are_admitted_and_the_sixth_is_not(limits: RateLimits, ada: Bucket) -> None:
@@ -213,7 +213,7 @@ async def test_a_success_that_is_not_committed_gives_nothing_back(
 ) -> None:
     with suppress(ZeroDivisionError):
         async with limits.attempt(ada) as attempt, limen.features.database.write() as connection:
-            await limits.give_back(connection, attempt)
+            limits.give_back(connection, attempt)
             raise ZeroDivisionError
 
     assert await slots_taken(limen) == {"five": 1}

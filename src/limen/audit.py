@@ -96,7 +96,10 @@ class AuditTrail:
         """Put down what belongs in the trail, in the transaction in which it happens."""
         now = self._clock()
         recorded = [self._pending(event, now) for event in events if type(event) in KINDS]
-        await _RECORD.each(connection, recorded)
+        if len(recorded) > 1:
+            await _RECORD.each(connection, recorded)
+        elif recorded:
+            _RECORD.later(connection, recorded[0])
 
     async def take_over(self) -> None:
         """Vouch for the end of the chain at a start, if another secret has made it.

@@ -223,7 +223,7 @@ class Login:
             return await self._passwords.verify(password, stored, place)
         except Busy:  # the password was not looked at, so the attempt does not count
             async with self._database.write() as connection:
-                await self._limits.give_back(connection, attempt)
+                self._limits.give_back(connection, attempt)
             raise
 
     async def _require_verified(self, right: RightPassword) -> None:
@@ -264,7 +264,7 @@ class Login:
             return await self._claims.make(account.user_id, account.scope, account.roles)
         except ClaimsUnavailable:  # the password was right, so the attempt does not count
             async with self._database.write() as connection:
-                await self._limits.give_back(connection, right.attempt)
+                self._limits.give_back(connection, right.attempt)
             raise
 
     async def _settle(self, change: Change, right: RightPassword) -> None:
@@ -275,7 +275,7 @@ class Login:
         known = right.device is not None
         if not await self._lock.forget(change, right.account, is_known=known):
             raise InvalidCredentials
-        await self._limits.give_back(change.connection, right.attempt)
+        self._limits.give_back(change.connection, right.attempt)
 
     async def _count_failure(
         self, email_key: str, account: Account | None, *, is_known: bool

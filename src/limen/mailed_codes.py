@@ -64,7 +64,7 @@ class Presented:
         redeemed = await self._redeem(change)
         if redeemed is None or self._account not in (None, redeemed.user_id):
             raise InvalidCode
-        await self._limits.give_back(change.connection, self._attempt)
+        self._limits.give_back(change.connection, self._attempt)
         return redeemed
 
     async def _redeem(self, change: Change) -> Redeemed | None:

@@ -134,10 +134,10 @@ class RateLimits:
         except _Full as full:
             raise self._refused(full) from None
 
-    async def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
+    def give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         """Free the attempt's own slots, in the transaction of the success that earned it."""
         rows = {f"bucket{n}": bucket.row for n, bucket in enumerate(attempt.buckets)}
-        await _giving_back(len(rows)).rows(connection, rows | {"stamp": attempt.stamp})
+        _giving_back(len(rows)).later(connection, rows | {"stamp": attempt.stamp})
 
     @asynccontextmanager
     async def _attempted(self, buckets: tuple[Bucket, ...]) -> AsyncIterator[Attempt]:

@@ -14,7 +14,6 @@ import httpx2
 import psycopg
 import pytest
 
-from limen.database import sqlite
 from limen.database.address import sqlite_path
 from limen.database.connections import driver_of
 from limen.database.schema import sessions
@@ -31,7 +30,7 @@ Fault = Callable[[Limen], AbstractAsyncContextManager[None]]
 
 
 # This transaction, and where a statement is alone, the next.
-_READ_ONLY = "SET transaction_read_only = on; SET default_transaction_read_only = on"
+_READ_ONLY = ("SET transaction_read_only = on", "SET default_transaction_read_only = on")
 
 
 @asynccontextmanager
@@ -47,8 +46,10 @@ async def locked(limen: Limen) -> AsyncIterator[None]:
 async def _patience(limen: Limen) -> AsyncIterator[None]:
     """Wait for locks but a moment."""
     if sqlite_path(limen.settings.database_url):
+        async with limen.features.database._writers.one() as connection:
+            writer: Any = driver_of(connection)
         with pytest.MonkeyPatch.context() as impatient:
-            impatient.setattr(sqlite, "BUSY_SECONDS", 0.25)
+            impatient.setattr(writer, "patience", 0.25)
             async with _pragma(limen, "busy_timeout", 50, 3000):
                 yield
     else:
@@ -83,7 +84,7 @@ async def read_only(limen: Limen) -> AsyncIterator[None]:
         async with _pragma(limen, "query_only", 1, 0):
             yield
     else:
-        with _at_begin(_READ_ONLY):
+        with _at_begin(*_READ_ONLY):
             yield
 
 
@@ -156,15 +157,14 @@ async def _fill(limen: Limen) -> None:
 
 
 @contextmanager
-def _at_begin(statement: str) -> Iterator[None]:
-    """Run a statement at the start of every transaction."""
+def _at_begin(*statements: str) -> Iterator[None]:
+    """Run statements at the start of every transaction."""
 
     async def run(call: Call) -> Any:
-        begins = call.text == "BEGIN"
-        done = await call.make() if begins else None
-        if begins or (call.kind == "statement" and not has_begun(call.connection)):
-            await call.connection.ask(statement)
-        return done if begins else await call.make()
+        if "BEGIN" in call.deferred or not has_begun(call.connection):
+            for statement in statements:
+                call.connection.defer(statement)
+        return await call.make()
 
     with watching(run):
         yield

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ def serving(
     ):
         assert process.stdout is not None
         try:
-            said = "".join(iter(process.stdout.readline, "}\n"))
+            said = "".join(takewhile(lambda line: line != "}\n", process.stdout))
+            assert said, (data.parent / "log").read_text()  # it has ended without a banner
             yield Server(process, data, json.loads(said + "}")["url"])
         finally:
             process.kill()

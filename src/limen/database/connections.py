@@ -34,6 +34,12 @@ class Driver(Protocol):
     def is_broken(self) -> bool:
         """Whether nothing can be asked of it any more."""
 
+    def defer(self, text: str, values: Any = ()) -> None:
+        """Have a statement run before what is asked next, on the same way; its rows are dropped.
+
+        It fails where that is asked. It saves a statement its own way to the database.
+        """
+
     async def ask(self, text: str, values: Any = ()) -> Sequence[tuple[Any, ...]]:
         """Run a statement, in the driver's words; return its rows."""
 
@@ -44,7 +50,10 @@ class Driver(Protocol):
         """Commit what was begun."""
 
     async def abandon(self) -> None:
-        """Roll back whatever was begun, also by a statement that is still under way."""
+        """Roll back whatever was begun, also by a statement that is still under way.
+
+        What was deferred is forgotten.
+        """
 
 
 def driver_of(connection: AsyncConnection) -> Driver:

@@ -31,6 +31,8 @@ class Database:
     They may be the same ones.
     """
 
+    begin = "BEGIN"
+
     def __init__(
         self, writers: Connections, readers: Connections, events: Events, dbapi: ModuleType
     ) -> None:
@@ -49,16 +51,18 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Run a write transaction: committed at the end of the block, rolled back if it raises.
 
-        Keep it free of awaits on anything but this connection: other writers may wait for it.
+        It begins with the first statement in the block, before anything is read or written. Keep
+        the block free of awaits on anything but this connection: other writers may wait for it.
 
         Raises:
             DatabaseUnavailable: Nothing was decided and nothing was written.
         """
         with self._translated():
             async with self._writers.one() as connection:
-                await self._begin(connection)
+                driver = driver_of(connection)
+                driver.defer(self.begin)
                 yield connection
-                await driver_of(connection).commit()
+                await driver.commit()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -81,7 +85,7 @@ class Database:
         """
         with self._translated():
             async with self._writers.one() as connection:
-                return await self._alone(connection, statement, values)
+                return await statement.row(connection, values)
 
     def insert(self, table: Table) -> Any:
         """Return an INSERT of this database that knows ON CONFLICT."""
@@ -128,14 +132,6 @@ class Database:
                     await asyncio.sleep(LOOK_AGAIN_SECONDS)
         await self._writers.close()
         await self._readers.close()
-
-    async def _begin(self, connection: AsyncConnection) -> None:
-        await driver_of(connection).ask("BEGIN")
-
-    async def _alone(
-        self, connection: AsyncConnection, statement: Prepared, values: Mapping[str, object]
-    ) -> Any:
-        return await statement.row(connection, values)
 
     async def _heard(self) -> AsyncIterator[None]:
         """Yield hints while a connection lasts, and one at its start: the past was not heard."""

@@ -5,16 +5,28 @@ through a queue and the event loop, which costs more than most statements do. A 
 goes four times: to be made, to execute, to fetch, to close. Here the thread does all four at once,
 for SQLAlchemy, which asks for a cursor, and for `limen.database.prepared`, which asks for rows.
 
+What was deferred goes along with the next thing that is asked: BEGIN with the first statement of a
+transaction, those that nobody waits for with its COMMIT.
+
+Another process may hold the lock. Where a transaction has not begun, nothing is done yet, so it is
+asked for again, in short intervals, within bounds: SQLite's own grow to 100 ms, and whoever waits
+so long is starved by a process that writes all the time.
+
 Whatever becomes of the task that waits, a statement that has begun is finished there, with its
 rows read and its cursor closed: none is left open that would keep its transaction.
 """
 
+import asyncio
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
 from threading import Thread
 from typing import Any, Self
 
 import aiosqlite
+
+POLL_SECONDS = 0.003
 
 _CHUNK = 64  # rows that aiosqlite's own iteration would fetch at once; we iterate over none
 
@@ -22,12 +34,17 @@ _CHUNK = 64  # rows that aiosqlite's own iteration would fetch at once; we itera
 class OneHop(aiosqlite.Connection):
     """A connection whose cursors go to its thread once; made of what opens the file.
 
-    `file` is what that file is known by.
+    `patience` is how many seconds it waits for another process's lock; `file` is what that file is
+    known by.
     """
 
-    def __init__(self, connector: Callable[[], sqlite3.Connection], file: object = None) -> None:
+    def __init__(
+        self, connector: Callable[[], sqlite3.Connection], patience: float, file: object = None
+    ) -> None:
         super().__init__(connector, _CHUNK)
+        self.patience = patience
         self.file = file
+        self._deferred: list[tuple[str, Sequence[Any]]] = []
 
     @property
     def thread(self) -> Thread:
@@ -38,6 +55,10 @@ class OneHop(aiosqlite.Connection):
     def is_broken(self) -> bool:
         """Whether it was closed: nothing else ends it."""
         return self._connection is None
+
+    def defer(self, text: str, values: Sequence[Any] = ()) -> None:
+        """Have a statement run with what is asked next; what it returns is not wanted."""
+        self._deferred.append((text, values))
 
     async def ask(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
         """Run a statement; return its rows."""
@@ -50,8 +71,8 @@ class OneHop(aiosqlite.Connection):
 
     async def commit(self) -> None:
         """Commit the transaction, if there is one."""
-        if self.in_transaction:
-            await super().commit()
+        if self._deferred or self.in_transaction:
+            await self.through(sqlite3.Connection.commit)
 
     async def rollback(self) -> None:
         """Roll back the transaction, if there is one."""
@@ -60,11 +81,20 @@ class OneHop(aiosqlite.Connection):
 
     async def abandon(self) -> None:
         """Roll back whatever was begun, also by a statement that is still under way."""
+        self._deferred.clear()
         await self.through(_roll_back)
 
     async def through(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return what `work` returns in the thread, for SQLite's connection and the arguments."""
-        return await self._execute(work, self._conn, *arguments)  # type: ignore[no-untyped-call]
+        deferred, self._deferred = self._deferred, []
+        until = time.monotonic() + self.patience
+        while True:
+            try:
+                return await self._execute(_after, self._conn, deferred, work, arguments)  # type: ignore[no-untyped-call]
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error) or self.in_transaction or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  no secret
 
     def cursor(self) -> "Cursor":  # type: ignore[override]
         """Return a cursor; nothing is asked of the thread yet."""
@@ -106,6 +136,22 @@ class Cursor:
     async def _go(self, execute: Callable[..., Any], *arguments: Any) -> None:
         found = await self._connection.through(_whole, execute, arguments)
         self.description, self._rows, self.rowcount, self.lastrowid = found
+
+
+def _after(
+    connection: sqlite3.Connection,
+    deferred: Sequence[tuple[str, Sequence[Any]]],
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
+) -> Any:
+    for text, values in deferred:
+        _rows(connection, text, values)
+    return work(connection, *arguments)
+
+
+def _is_locked(error: sqlite3.OperationalError) -> bool:
+    # Python's module raises some of its own, without a name.
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -12,7 +12,8 @@ prepared on the server: they would be looked for on another connection.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, cast
+from contextlib import asynccontextmanager
+from typing import Any, Self, cast
 
 import psycopg
 from psycopg.abc import Buffer
@@ -22,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from limen.database.connections import Connections
+from limen.database.connections import Connections, driver_of
 from limen.database.engine import Database
 from limen.events import Events
 
@@ -79,7 +80,12 @@ class PostgreSQL(Database):
         """Open a connection, of which nobody else knows."""
         session: dict[str, Any] = {} if self._behind_pooler else {"options": self._session()}
         connection = await Connection.connect(
-            self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, **_KEEPALIVE, **session
+            self._url,
+            autocommit=True,
+            cursor_factory=Cursor,
+            connect_timeout=CONNECT_SECONDS,
+            **_KEEPALIVE,
+            **session,
         )
         if self._behind_pooler:
             connection.prepare_threshold = None
@@ -87,7 +93,7 @@ class PostgreSQL(Database):
         return connection
 
     async def announce(self, connection: AsyncConnection) -> None:
-        await connection.exec_driver_sql(f"SELECT pg_notify('{CHANNEL}', '')")
+        driver_of(connection).defer(f"SELECT pg_notify('{CHANNEL}', '')")
 
     async def _heard(self) -> AsyncIterator[None]:
         if self._behind_pooler:  # it would give the listening connection to somebody else
@@ -108,11 +114,22 @@ class PostgreSQL(Database):
 
 
 class Connection(psycopg.AsyncConnection[Any]):
-    """A connection as `limen.database.connections` lends it."""
+    """A connection as `limen.database.connections` lends it.
+
+    What was deferred is sent together with what is asked next, in a pipeline: there and back once.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._deferred: list[tuple[str, Any]] = []
 
     @property
     def is_broken(self) -> bool:
         return self.closed
+
+    def defer(self, text: str, values: Any = None) -> None:
+        """Have a statement run before what is asked next; what it returns is not wanted."""
+        self._deferred.append((text, values))
 
     async def ask(self, text: str, values: Any = None) -> Sequence[tuple[Any, ...]]:
         """Run a statement; return its rows."""
@@ -121,11 +138,40 @@ class Connection(psycopg.AsyncConnection[Any]):
 
     async def ask_each(self, text: str, many: Sequence[Any]) -> None:
         """Run a statement with each of many values."""
-        await self.cursor().executemany(cast(Any, text), many)
+        async with self.together():
+            await self.cursor().executemany(cast(Any, text), many)
+
+    async def commit(self) -> None:
+        """Commit what was begun."""
+        if self._deferred:
+            await self.execute("COMMIT")
+        else:
+            await super().commit()
 
     async def abandon(self) -> None:
         """Roll back whatever was begun: a statement under way has ended with its task."""
+        self._deferred.clear()
         await self.rollback()
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Send what was deferred together with what is asked in the block."""
+        deferred, self._deferred = self._deferred, []
+        if not deferred:
+            yield
+            return
+        async with self.pipeline():
+            for text, values in deferred:
+                await psycopg.AsyncCursor(self).execute(cast(Any, text), values)
+            yield
+
+
+class Cursor(psycopg.AsyncCursor[Any]):
+    """A cursor that takes along what was deferred, whoever asks it: limen or SQLAlchemy."""
+
+    async def execute(self, *arguments: Any, **options: Any) -> Self:
+        async with cast(Connection, self.connection).together():
+            return await super().execute(*arguments, **options)
 
 
 class _Hex128(Loader):

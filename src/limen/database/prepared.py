@@ -58,11 +58,14 @@ class Prepared:
             raise MultipleResultsFound
         return found[0] if found else None
 
+    def later(self, connection: AsyncConnection, values: Mapping[str, object]) -> None:
+        """Run it with the next statement of this transaction, or its commit, for what it does."""
+        compiled = self._for(connection.dialect)
+        driver_of(connection).defer(compiled.text, compiled.given(values))
+
     async def each(self, connection: AsyncConnection, many: Sequence[Mapping[str, object]]) -> None:
         """Run it with each of many values, in one go, for what it does alone."""
-        if len(many) == 1:  # psycopg would open a pipeline for it
-            await self.rows(connection, many[0])
-        elif many:
+        if many:
             compiled = self._for(connection.dialect)
             given = [compiled.given(values) for values in many]
             await driver_of(connection).ask_each(compiled.text, given)

@@ -4,8 +4,7 @@
     BEGIN IMMEDIATE       a write transaction takes its lock at its start; one that began as a
                           reader would fail with "database is locked", whatever the busy timeout
     one writer            writes of this process queue in order
-    short polls           for the lock that another process holds: SQLite's own grow to 100 ms, and
-                          a process that waits so long is starved by one that writes all the time
+    short polls           for the lock that another process holds (`limen.database.one_hop`)
     synchronous=FULL      what was acknowledged survives a power cut
     secure_delete=ON      what was deleted is overwritten; not every SQLite does so by itself
     mode=rw               a database that has gone is an error, never a new empty one
@@ -18,15 +17,13 @@ file that no path leads to would lose them.
 """
 
 import asyncio
-import random
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 from weakref import WeakSet
 
@@ -37,17 +34,13 @@ from sqlalchemy.pool import NullPool
 
 from limen.database.connections import Connections, driver_of
 from limen.database.engine import Database
-from limen.database.one_hop import OneHop
-from limen.database.prepared import Prepared
+from limen.database.one_hop import POLL_SECONDS, OneHop
 from limen.events import Events
-
-T = TypeVar("T")
 
 # How long a statement waits for another process's write lock, and a task for its turn.
 BUSY_SECONDS = 3.0
 READERS = 4
 LOOK_SECONDS = 0.1
-POLL_SECONDS = 0.003
 
 _PRAGMAS = {
     "journal_mode": "WAL",
@@ -60,6 +53,8 @@ _PRAGMAS = {
 
 class SQLite(Database):
     """An open SQLite file: one connection that writes, a few that read."""
+
+    begin = "BEGIN IMMEDIATE"
 
     def __init__(self, path: Path, events: Events) -> None:
         self.path = path
@@ -82,14 +77,6 @@ class SQLite(Database):
             async with asyncio.timeout(BUSY_SECONDS):
                 while any(thread.is_alive() for thread in self._threads):  # noqa: ASYNC110  it ends
                     await asyncio.sleep(POLL_SECONDS)
-
-    async def _begin(self, connection: AsyncConnection) -> None:
-        await _patiently(partial(driver_of(connection).ask, "BEGIN IMMEDIATE"))
-
-    async def _alone(
-        self, connection: AsyncConnection, statement: Prepared, values: Mapping[str, object]
-    ) -> Any:
-        return await _patiently(partial(statement.row, connection, values))
 
     async def _heard(self) -> AsyncIterator[None]:
         # In the event loop itself: it reads shared memory, in some microseconds, and needs no
@@ -117,7 +104,7 @@ class SQLite(Database):
         return sqlite3.connect(self._uri, uri=True, isolation_level=None, factory=_Connection)
 
     async def _connect(self, pragma: str) -> OneHop:
-        connection = OneHop(self._open, self._file())
+        connection = OneHop(self._open, BUSY_SECONDS, self._file())
         self._threads.add(connection.thread)
         await connection
         try:
@@ -156,17 +143,3 @@ class _Connection(sqlite3.Connection):
             pass  # it is closed already
         finally:
             super().close()
-
-
-async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask again for as long as another process holds the lock, within bounds."""
-    until = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            return await ask()
-        except sqlite3.OperationalError as error:
-            # Python's module raises some of its own, without a name.
-            is_locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-            if not is_locked or time.monotonic() > until:
-                raise
-        await asyncio.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  no secret
