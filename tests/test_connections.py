@@ -250,26 +250,33 @@ async def test_what_was_deferred_is_done_with_the_next_statement_or_the_commit(
     assert await counted_up(either) == 5
 
 
-async def test_a_deferred_statement_that_fails_undoes_the_transaction(either: Database) -> None:
-    """At the commit, and with another statement."""
-    for ask in ("", COUNT_UP):
-        with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
-            async with either.write() as connection:
-                driver = driver_of(connection)
-                await driver.ask(COUNT_UP)
-                driver.defer("INSERT INTO revocation_counter (id, seq) VALUES (1, 1)")
-                driver.defer(COUNT_UP)
-                if ask:
-                    await driver.ask(ask)
+@pytest.mark.parametrize("then", ["", COUNT_UP], ids=["commit", "statement"])
+async def test_a_deferred_statement_that_fails_undoes_the_transaction(
+    either: Database, then: str
+) -> None:
+    async def write() -> None:
+        async with either.write() as connection:
+            driver = driver_of(connection)
+            await driver.ask(COUNT_UP)
+            driver.defer("INSERT INTO revocation_counter (id, seq) VALUES (1, 1)")
+            driver.defer(COUNT_UP)
+            if then:
+                await driver.ask(then)
+
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+        await write()
 
     assert await counted_up(either) == 0
 
 
-async def test_what_a_block_that_raises_has_deferred_is_nobodys(either: Database) -> None:
-    with pytest.raises(LookupError):
+async def test_what_a_block_that_raises_has_deferred_is_forgotten(either: Database) -> None:
+    async def write() -> None:
         async with either.write() as connection:
             driver_of(connection).defer(COUNT_UP)
             raise LookupError
+
+    with pytest.raises(LookupError):
+        await write()
     async with either.write():
         pass
 
