@@ -25,11 +25,11 @@ def lines(run: Run) -> Iterator[str]:
         yield from of_workload(each)
 
 
-def write_page(run: Run, page: Path = PAGE) -> None:
-    """Put the run's tables into the page, between its marks."""
+def write_page(run: Run, elsewhere: Run | None = None, page: Path = PAGE) -> None:
+    """Put the run's tables into the page, between its marks, beside what came out `elsewhere`."""
     blocks = {
-        "command": command(run),
-        "targets": targets(run),
+        "command": command(run, elsewhere),
+        "targets": targets(run, elsewhere),
         "arms": arms(run),
         "parity": parity_table(run),
         "short": short(run),
@@ -53,7 +53,7 @@ def parity_table(run: Run) -> list[str]:
     ]
 
 
-def command(run: Run) -> list[str]:
+def command(run: Run, elsewhere: Run | None = None) -> list[str]:
     dropped = sum(len(each.result.dropped) for each in run.workloads)
     disturbed = [each.title for each in run.workloads if each.result.disturbed]
     missing = [each.title for each in WORKLOADS if each.title not in _measured(run)]
@@ -63,6 +63,9 @@ def command(run: Run) -> list[str]:
         said += ["", f"Never quiet enough, and so kept as they are: {', '.join(disturbed)}."]
     if missing:
         said += ["", f"Not measured in this run: {', '.join(missing)}."]
+    said += ["", f"The machine: {run.parity['machine']}."]
+    if elsewhere:
+        said[-1] += f" Elsewhere: {elsewhere.parity['machine']}."
     return said
 
 
@@ -70,9 +73,10 @@ def _measured(run: Run) -> set[str]:
     return {each.title for each in run.workloads if not each.failed}
 
 
-def targets(run: Run) -> list[str]:
+def targets(run: Run, elsewhere: Run | None = None) -> list[str]:
     """Return the table of what has a target."""
-    head = ["what", "against", "target", "measured", "spread", ""]
+    head = ["what", "against", "target", "measured", "spread", "", "elsewhere"]
+    others = {_named(finding): finding for finding in _findings(elsewhere)} if elsewhere else {}
     rows = [
         [
             finding.what,
@@ -80,12 +84,25 @@ def targets(run: Run) -> list[str]:
             _target(finding.target),
             _value(finding),
             _spread(finding.figure),
-            "met" if finding.met else "**short**",
+            _verdict(finding),
+            _at_other(others.get(_named(finding))),
         ]
         for finding in _findings(run)
         if finding.target is not None
     ]
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+def _named(finding: Finding) -> tuple[str, str]:
+    return finding.what, finding.against
+
+
+def _verdict(finding: Finding) -> str:
+    return "met" if finding.met else "**short**"
+
+
+def _at_other(finding: Finding | None) -> str:
+    return "–" if finding is None else f"{_value(finding)}, {_verdict(finding)}"
 
 
 def short(run: Run) -> list[str]:

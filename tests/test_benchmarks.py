@@ -35,7 +35,9 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Noise:
 def run_with(*findings: Finding) -> Run:
     result = Result(list(findings), {"limen": Figure(2, 1, 3), "<bound>": Figure(4, 4, 4)}, "ms")
     measured = Measured("logins", "Logins a second", 1.0, result)
-    return Run("2026-11-29T12:00:00+00:00", "make bench", 60.0, {"cores": "2"}, [measured])
+    return Run(
+        "2026-11-29T12:00:00+00:00", "make bench", 60.0, {"machine": "of two cores"}, [measured]
+    )
 
 
 def test_arms_are_run_forth_and_back(quiet: Noise) -> None:
@@ -115,11 +117,26 @@ def test_the_report_says_what_is_short(tmp_path: Path) -> None:
     run = run_with(Finding("logins", Figure(0.9, 0.8, 1), "×", Target(least=0.93), "the loop"))
     page = tmp_path / "page.md"
     page.write_text("<!-- targets: written by a command -->\nold\n<!-- end -->\n")
-    write_page(run, page)
+    write_page(run, page=page)
 
-    assert "| logins | the loop | ≥ 0.93 | 0.9 × | 0.8 to 1 | **short** |" in page.read_text()
+    assert "| logins | the loop | ≥ 0.93 | 0.9 × | 0.8 to 1 | **short** | – |" in page.read_text()
     assert "old" not in page.read_text()
     assert any("SHORT" in line for line in lines(run))
+
+
+def test_the_report_shows_another_machines_run_beside_it(tmp_path: Path) -> None:
+    here = run_with(
+        Finding("logins", Figure(0.9, 0.8, 1), "×", Target(least=0.93), "the loop"),
+        Finding("logins", Figure(4, 4, 4), "×", Target(least=3), "a peer"),
+    )
+    there = run_with(Finding("logins", Figure(0.94, 0.9, 1), "×", Target(least=0.93), "the loop"))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- targets: written by a command -->\n<!-- end -->\n")
+    write_page(here, there, page)
+
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| logins")]
+    assert rows[0].endswith("| **short** | 0.94 ×, met |")
+    assert rows[1].endswith("| met | – |")
 
 
 def test_what_is_short_by_a_hair_is_not_shown_as_its_target() -> None:

@@ -133,7 +133,10 @@ def _is_up(url: str) -> bool:
 @pytest.fixture
 async def town(processes: tuple[Server, dict[str, str]]) -> AsyncIterator[Town]:
     limen, services = processes
-    async with httpx2.AsyncClient(base_url=limen.url, timeout=SECONDS, trust_env=False) as http:
+    # A connection that limen may be about to close, as idle, is not used again.
+    limits = httpx2.Limits(keepalive_expiry=1)
+    client = httpx2.AsyncClient(base_url=limen.url, timeout=SECONDS, trust_env=False, limits=limits)
+    async with client as http:
         yield Town(limen, services, http)
 
 

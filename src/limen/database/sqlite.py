@@ -60,8 +60,9 @@ class SQLite(Database):
         self.path = path
         self._uri = f"file:{quote(str(path))}?mode=rw"
         self._threads: WeakSet[Thread] = WeakSet()
-        writer = self._connections(1, "PRAGMA busy_timeout=0")  # it polls for the lock itself
-        readers = self._connections(READERS, "PRAGMA query_only=ON")
+        # The writer polls for the lock itself. Readers hardly ever meet one: SQLite waits for it.
+        writer = self._connections(1, "PRAGMA busy_timeout=0", patience=BUSY_SECONDS)
+        readers = self._connections(READERS, "PRAGMA query_only=ON", patience=0)
         super().__init__(writer, readers, events, sqlite3)
 
     def insert(self, table: Table) -> Any:
@@ -90,10 +91,10 @@ class SQLite(Database):
                     yield
                 await asyncio.sleep(LOOK_SECONDS)
 
-    def _connections(self, size: int, pragma: str) -> Connections:
+    def _connections(self, size: int, pragma: str, *, patience: float) -> Connections:
         engine = create_async_engine(
             "sqlite+aiosqlite://",
-            async_creator=partial(self._connect, pragma),
+            async_creator=partial(self._connect, pragma, patience),
             poolclass=NullPool,
             pool_reset_on_return=None,
             hide_parameters=True,
@@ -103,8 +104,8 @@ class SQLite(Database):
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._uri, uri=True, isolation_level=None, factory=_Connection)
 
-    async def _connect(self, pragma: str) -> OneHop:
-        connection = OneHop(self._open, BUSY_SECONDS, self._file())
+    async def _connect(self, pragma: str, patience: float) -> OneHop:
+        connection = OneHop(self._open, patience, self._file())
         self._threads.add(connection.thread)
         await connection
         try:
