@@ -13,12 +13,14 @@ from typing import cast
 
 import psycopg
 import pytest
-from sqlalchemy import column, select, table, text
+from sqlalchemy import column, insert, select, table, text
 
 from limen.database.connections import Connections, driver_of
 from limen.database.engine import Database
-from limen.database.postgresql import PostgreSQL
+from limen.database.one_hop import OneHop
+from limen.database.postgresql import Connection, PostgreSQL
 from limen.database.prepared import Prepared
+from limen.database.schema import blocked_passwords
 from limen.database.sqlite import READERS, SQLite
 from limen.errors import DatabaseUnavailable
 from limen.events import DatabaseFailed, Event, Events
@@ -283,6 +285,94 @@ async def test_what_a_block_that_raises_has_deferred_is_forgotten(either: Databa
     assert await counted_up(either) == 0
 
 
+async def test_many_rows_of_sqlalchemys_take_along_what_was_deferred(either: Database) -> None:
+    """BEGIN above all: else they would stay when the block raises."""
+
+    async def write() -> None:
+        async with either.write() as connection:
+            rows = [{"digest": number, "added_at": 0} for number in range(2)]
+            await connection.execute(insert(blocked_passwords), rows)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await write()
+
+    async with either.read() as connection:
+        assert await driver_of(connection).ask("SELECT digest FROM blocked_passwords") in ([], ())
+
+
+async def test_a_statement_of_a_transaction_is_never_asked_for_again(file: SQLite) -> None:
+    """SQLite may have rolled it back: alone, it would commit by itself."""
+    asked = 0
+
+    def work(connection: sqlite3.Connection) -> None:
+        nonlocal asked
+        asked += 1
+        connection.rollback()
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorname = "SQLITE_BUSY"
+        raise error
+
+    async def write() -> None:
+        async with file.write() as connection:
+            driver = cast(OneHop, driver_of(connection))
+            await driver.ask(COUNT_UP)
+            await driver.through(work)
+
+    with pytest.raises(DatabaseUnavailable):
+        await write()
+
+    assert asked == 1
+    assert await counted_up(file) == 0
+
+
+async def test_a_write_that_is_cancelled_at_any_turn_leaves_what_answers(
+    database: PostgreSQL,
+) -> None:
+    """A pipeline that was left open would answer whoever comes next with nothing, for ever."""
+    chance = random.Random(seed := secrets.randbits(32))
+    print(f"\n60 writes of an idle process, cancelled at a turn of its loop (seed {seed})")
+
+    async def write() -> None:
+        async with database.write() as connection:
+            await driver_of(connection).ask(COUNT_UP)
+            driver_of(connection).defer(COUNT_UP)
+
+    for turn in range(60):
+        await counted_up(database)
+        await asyncio.sleep(0.006)
+        task = asyncio.create_task(write())
+        for _ in range(turn % 12):
+            await asyncio.sleep(0)
+        task.cancel()
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await until(lambda: database._writers.lent == 0)
+
+        assert await counted_up(database) % 2 == 0, turn
+
+
+async def test_behind_a_pooler_nothing_is_sent_together(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = PostgreSQL(url, Events(), connections=1, statement_timeout=5, behind_pooler=True)
+
+    def pipeline(_connection: object) -> None:
+        pytest.fail("PgBouncer would keep a server busy")
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "pipeline", pipeline)
+    try:
+        async with database.write() as connection:
+            await driver_of(connection).ask(COUNT_UP)
+            driver_of(connection).defer(COUNT_UP)
+
+        assert await counted_up(database) == 2
+    finally:
+        await database.close()
+
+
 async def test_whoever_is_cancelled_whenever_leaves_no_transaction_in_postgresql(
     database: PostgreSQL, url: str
 ) -> None:
@@ -316,6 +406,8 @@ async def test_whoever_is_cancelled_whenever_leaves_no_transaction_in_postgresql
         ).fetchall()
 
     assert {state for (state,) in states} <= {"idle"}
+    for one in database._writers._idle:
+        assert cast(Connection, driver_of(one))._deferred == []
     assert (await counted_up(database)) % 2 == 0
     assert (await counted_up(database)) >= 2 * done
     for _ in range(2 * SIZE):

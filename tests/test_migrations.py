@@ -11,6 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table, select
+from sqlalchemy.exc import DataError
 
 from limen.database import migrate as migrations
 from limen.database.address import sqlite_path
@@ -145,6 +146,20 @@ def test_a_database_of_the_first_version_is_upgraded_and_nothing_is_lost(empty: 
     assert {name: _beginnings(after[name], rows) for name, rows in before.items()} == {
         name: sorted(rows, key=repr) for name, rows in before.items()
     }
+
+
+def test_what_cannot_be_migrated_is_told_as_it_is(postgresql: Databases) -> None:
+    """It is nothing that limen writes; "no SQLite database" would lead nowhere."""
+    with postgresql.empty() as url:
+        migrated_to(url, "0001")
+        with migrations._connection(url) as connection:
+            tables = as_it_stands(connection).tables
+            connection.execute(tables["accounts"].insert(), STORED["accounts"])
+            connection.execute(tables["sessions"].insert(), STORED["sessions"][0] | {"sid": "odd"})
+        with pytest.raises(DataError, match="invalid input syntax for type uuid"):
+            migrate(url)
+
+        assert migrations.status(url).current == "0001"
 
 
 def _beginnings(rows: list[tuple[Any, ...]], before: list[tuple[Any, ...]]) -> object:

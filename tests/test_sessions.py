@@ -122,3 +122,13 @@ async def test_the_database_knows_no_token_and_no_fid(limen: Limen, ada: Person)
         secret for secret in [*secrets, "a-retry-key-1234567"] if secret.encode() in stored
     ] == []
     assert ada.user_id.encode() in stored  # the search would have found them
+
+
+async def test_what_is_no_sid_keeps_no_session(limen: Limen, ada: Person) -> None:
+    """Whatever the database makes of it: none is left out, rather than all."""
+    for odd in ("", "odd", "F" * 32):
+        await ada.sign_in()
+        async with limen.features.log.change() as change:
+            await limen.features.sessions.void(change, ada.user_id, "password_changed", keep=odd)
+
+        assert [row.sid for row in await rows(limen, sessions) if row.ended_at is None] == [], odd

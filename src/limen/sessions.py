@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, insert, not_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
@@ -133,15 +133,10 @@ class Sessions:
         tokens are refused too, but it can be refreshed.
         """
         cv = await self._raise(change, user_id)
-        kept = sessions.c.sid == keep
         if keep is not None:
-            staying = update(sessions).where(kept, sessions.c.ended_at.is_(None))
-            await change.connection.execute(staying.values(cv=cv))
-        others = (
-            sessions.c.user_id == user_id
-            if keep is None
-            else and_(sessions.c.user_id == user_id, not_(kept))
-        )
+            kept = update(sessions).where(sessions.c.sid == keep, sessions.c.ended_at.is_(None))
+            await change.connection.execute(kept.values(cv=cv))
+        others = and_(sessions.c.user_id == user_id, sessions.c.sid.is_distinct_from(keep))
         ended = await change.connection.execute(self._ending(others, reason))
         change.happened(*(SessionEnded(row.sid, reason, user_id, row.gen) for row in ended))
 

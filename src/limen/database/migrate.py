@@ -180,6 +180,8 @@ def _connection(url: str, *, alone: bool = False) -> Iterator[Connection]:
     except OperationalError as error:
         raise DatabaseUnavailable from error
     except DatabaseError:
+        if path is None:
+            raise  # a mistake of ours
         raise ConfigurationError(
             "LIMEN_DATABASE_URL", "the file is no SQLite database", "sqlite:////srv/limen/limen.db"
         ) from None

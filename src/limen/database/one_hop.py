@@ -87,12 +87,14 @@ class OneHop(aiosqlite.Connection):
     async def through(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return what `work` returns in the thread, for SQLite's connection and the arguments."""
         deferred, self._deferred = self._deferred, []
+        had_begun = self.in_transaction
         until = time.monotonic() + self.patience
         while True:
             try:
                 return await self._execute(_after, self._conn, deferred, work, arguments)  # type: ignore[no-untyped-call]
             except sqlite3.OperationalError as error:
-                if not _is_locked(error) or self.in_transaction or time.monotonic() > until:
+                has_begun = had_begun or self.in_transaction
+                if not _is_locked(error) or has_begun or time.monotonic() > until:
                     raise
             await asyncio.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  no secret
 

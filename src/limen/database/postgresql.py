@@ -12,12 +12,13 @@ prepared on the server: they would be looked for on another connection.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Self, cast
 
 import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
+from psycopg.pq import PipelineStatus
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -88,7 +89,7 @@ class PostgreSQL(Database):
             **session,
         )
         if self._behind_pooler:
-            connection.prepare_threshold = None
+            connection.prepare_threshold, connection.sends_together = None, False
         connection.adapters.register_loader("uuid", _Hex128)
         return connection
 
@@ -117,7 +118,13 @@ class Connection(psycopg.AsyncConnection[Any]):
     """A connection as `limen.database.connections` lends it.
 
     What was deferred is sent together with what is asked next, in a pipeline: there and back once.
+    Not so where it `sends_together` nothing, behind a pooler: psycopg ends a pipeline with one
+    message more, and after a COMMIT PgBouncer keeps a server busy for it that nobody uses.
+
+    A task that is cancelled in the wrong moment leaves the pipeline open. Then it is broken.
     """
+
+    sends_together = True
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -125,7 +132,7 @@ class Connection(psycopg.AsyncConnection[Any]):
 
     @property
     def is_broken(self) -> bool:
-        return self.closed
+        return self.closed or self.pgconn.pipeline_status != PipelineStatus.OFF
 
     def defer(self, text: str, values: Any = None) -> None:
         """Have a statement run before what is asked next; what it returns is not wanted."""
@@ -138,8 +145,7 @@ class Connection(psycopg.AsyncConnection[Any]):
 
     async def ask_each(self, text: str, many: Sequence[Any]) -> None:
         """Run a statement with each of many values."""
-        async with self.together():
-            await self.cursor().executemany(cast(Any, text), many)
+        await self.cursor().executemany(cast(Any, text), many)
 
     async def commit(self) -> None:
         """Commit what was begun."""
@@ -157,10 +163,7 @@ class Connection(psycopg.AsyncConnection[Any]):
     async def together(self) -> AsyncIterator[None]:
         """Send what was deferred together with what is asked in the block."""
         deferred, self._deferred = self._deferred, []
-        if not deferred:
-            yield
-            return
-        async with self.pipeline():
+        async with self.pipeline() if deferred and self.sends_together else nullcontext():
             for text, values in deferred:
                 await psycopg.AsyncCursor(self).execute(cast(Any, text), values)
             yield
@@ -172,6 +175,10 @@ class Cursor(psycopg.AsyncCursor[Any]):
     async def execute(self, *arguments: Any, **options: Any) -> Self:
         async with cast(Connection, self.connection).together():
             return await super().execute(*arguments, **options)
+
+    async def executemany(self, *arguments: Any, **options: Any) -> None:
+        async with cast(Connection, self.connection).together():
+            await super().executemany(*arguments, **options)
 
 
 class _Hex128(Loader):

@@ -72,7 +72,7 @@ FLOORS: Final[Mapping[str, int]] = {
     "httpcore2": logging.WARNING,
     "httpx": logging.WARNING,
     "httpx2": logging.WARNING,
-    "psycopg": logging.WARNING,
+    "psycopg": logging.ERROR,  # its warnings tell again what it raises, and of which server
     "python_multipart": logging.WARNING,
     "sqlalchemy": logging.WARNING,
     "sqlalchemy.engine": logging.WARNING,

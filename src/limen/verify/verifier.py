@@ -5,7 +5,8 @@ cheap refusals come first:
 
     gate          the one spelling that limen issues; nothing else is looked at
     key           found by kid; the algorithm is the key's, and the header must agree
-    signature     by that key, with that one algorithm; only then the payload is read
+    signature     by that key, with that one algorithm; only then the payload is read, but for
+                  when it says that it was issued, which decides whether to look for a new key
     claims        all there, of the right shape; an access token, for this user
     recipient     from our issuer, exactly; for our audience
     time          issued, valid by now, not expired, and not made to live longer than allowed
