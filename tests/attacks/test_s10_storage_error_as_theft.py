@@ -20,7 +20,7 @@ from limen.database.schema import sessions
 from limen.errors import DatabaseUnavailable
 from limen.events import Event, Refreshed
 from limen.limen import Limen
-from tests.driver import Call, Kind, has_begun, watching
+from tests.driver import Call, Kind, watching
 from tests.people import Person
 from tests.stored import disk_error, moved_away, rows
 
@@ -158,10 +158,13 @@ async def _fill(limen: Limen) -> None:
 
 @contextmanager
 def _at_begin(*statements: str) -> Iterator[None]:
-    """Run statements at the start of every transaction."""
+    """Run statements at the start of every transaction that writes.
+
+    A connection that only reads, for the background, would go on and be the next writer's.
+    """
 
     async def run(call: Call) -> Any:
-        if "BEGIN" in call.deferred or not has_begun(call.connection):
+        if "BEGIN" in call.deferred or call.is_alone:
             for statement in statements:
                 call.connection.defer(statement)
         return await call.make()
