@@ -6,10 +6,10 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -30,6 +30,12 @@ from tests.postgresql import Databases
 pytestmark = pytest.mark.anyio
 
 SIZE = 4
+Work = Coroutine[Any, Any, None]
+
+CUT = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 COUNT_UP = "UPDATE revocation_counter SET seq = seq + 1"
 
 
@@ -78,6 +84,19 @@ async def cancelled(task: "asyncio.Task[None]") -> None:
         await task
 
 
+async def harry(chance: random.Random, seconds: float, work: Callable[[int], Work]) -> None:
+    """Do 300 pieces of work at once, each cancelled up to three times, at random."""
+
+    async def harried(number: int) -> None:
+        task = asyncio.create_task(work(number))
+        for _ in range(chance.randint(0, 3)):
+            await asyncio.sleep(chance.uniform(0, seconds))
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    await asyncio.gather(*(harried(number) for number in range(300)))
+
+
 async def test_a_statement_whose_task_is_cancelled_costs_the_others_nothing(
     database: PostgreSQL,
 ) -> None:
@@ -103,10 +122,7 @@ async def test_one_that_was_cut_takes_the_idle_ones_along(
     """They have been cut, too: one request fails, and not one for each of them."""
     connections = await fill(database)
     with psycopg.connect(url, autocommit=True) as other:
-        other.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        other.execute(CUT)
     with pytest.raises(DatabaseUnavailable):
         async with database.read() as connection:
             await driver_of(connection).ask("SELECT 1")
@@ -114,6 +130,22 @@ async def test_one_that_was_cut_takes_the_idle_ones_along(
     assert connections._idle == []
     async with database.read() as connection:
         assert await driver_of(connection).ask("SELECT 1") == [(1,)]
+    assert len(happened) == 1
+
+
+async def test_one_that_was_lent_when_all_were_cut_is_not_lent_again(
+    database: PostgreSQL, url: str, happened: list[Event]
+) -> None:
+    """Whoever had it has not noticed: he was answered before, and asks nothing more."""
+    await fill(database)
+    async with database.read():
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute(CUT)
+        with pytest.raises(DatabaseUnavailable):
+            await counted_up(database)
+
+    assert database._readers._idle == []
+    assert await counted_up(database) == 0
     assert len(happened) == 1
 
 
@@ -390,14 +422,7 @@ async def test_whoever_is_cancelled_whenever_leaves_no_transaction_in_postgresql
                 raise LookupError
         done += 1
 
-    async def harried(number: int) -> None:
-        task = asyncio.create_task(work(number))
-        for _ in range(chance.randint(0, 3)):
-            await asyncio.sleep(chance.uniform(0, 0.005))
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    await asyncio.gather(*(harried(number) for number in range(300)))
+    await harry(chance, 0.005, work)
     await until(lambda: database._writers.lent == 0)
     with psycopg.connect(url, autocommit=True) as other:
         states = other.execute(
@@ -430,14 +455,7 @@ async def test_whoever_is_cancelled_whenever_leaves_nothing_open(file: SQLite) -
                 if number % 3 == 1:
                     raise LookupError
 
-    async def harried(number: int) -> None:
-        task = asyncio.create_task(work(number))
-        for _ in range(chance.randint(0, 3)):
-            await asyncio.sleep(chance.uniform(0, 0.003))
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    await asyncio.gather(*(harried(number) for number in range(300)))
+    await harry(chance, 0.003, work)
     await until(lambda: file._writers.lent == file._readers.lent == 0)
     with closing(sqlite3.connect(file.path, timeout=0)) as other:
         other.execute("BEGIN IMMEDIATE")  # nobody has kept the lock

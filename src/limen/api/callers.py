@@ -1,6 +1,7 @@
 """Who calls: what a handler may know of its client, beside the body.
 
-These are coroutines that wait for nothing: FastAPI would run a plain function in a thread.
+Those that FastAPI calls are coroutines that wait for nothing: it would run a plain function in a
+thread.
 """
 
 import re
@@ -23,8 +24,8 @@ from limen.verify.fastapi import CurrentUser, Refused
 DEVICE_COOKIE = "limen_device"
 DEVICE_HEADER = "Limen-Device"
 
-# Random enough that no other client has the same, short enough to store.
 RETRY_HEADER = "Idempotency-Key"
+# Random enough that no other client has the same, short enough to store.
 _RETRY_KEY = re.compile(r"[\x21-\x7e]{16,64}")
 RETRY_KEY: Final = {
     "name": RETRY_HEADER,

@@ -1,7 +1,7 @@
 """POST /refresh: exchange a refresh token for the pair that follows it.
 
 The hottest of limen's routes: it reads its header itself, since what FastAPI does for a dependency
-is a tenth of the work of a refresh.
+shows in a refresh.
 """
 
 from fastapi import APIRouter, Request

@@ -8,7 +8,8 @@ SQLAlchemy's connection as it is used, and who waits, waits at a semaphore.
     given back    with nothing left to commit: a block that raises, or is cancelled, is rolled back
                   first, and only then the next may have it
     given up      where it has broken, or is no longer one of the database as it stands. If it broke
-                  by an error, the idle ones are given up with it: what cut it off has met them, too
+                  by an error, all others are given up with it, the idle ones at once, those that
+                  are lent when they come back: what cut it off has met them, too
 
 A task may be cancelled at any moment. What was begun for it then goes on without it, to its end:
 opening, rolling back, closing.
@@ -87,6 +88,7 @@ class Connections:
         self._free = asyncio.Semaphore(size)
         self._idle: list[AsyncConnection] = []
         self._going_on: set[asyncio.Future[Any]] = set()
+        self._cuts = 0
         self._open = True
 
     @asynccontextmanager
@@ -99,6 +101,7 @@ class Connections:
         """
         await self._enter()
         connection = await self._take()
+        cuts = self._cuts
         try:
             yield connection
             if connection.in_transaction():
@@ -106,7 +109,7 @@ class Connections:
         except BaseException as error:
             await asyncio.shield(self._begun(self._clean(connection, error)))
             raise
-        await self._give_back(connection)
+        await self._give_back(connection, is_clean=cuts == self._cuts)
 
     async def close(self) -> None:
         """Close those that are idle, now, and the others as soon as they are given back."""
@@ -160,6 +163,7 @@ class Connections:
                     await connection.rollback()
                     is_clean = True
             if not is_clean and isinstance(error, Exception):
+                self._cuts += 1
                 self._give_up_idle()
         finally:
             await self._give_back(connection, is_clean=is_clean)

@@ -111,9 +111,8 @@ class Verifier:
         try:
             return self.check(token)
         except UnknownKey:
-            can_judge = self._keys.renew_blocking(*_named(token))
-        if not can_judge:
-            raise RevocationsStale
+            if not self._keys.renew_blocking(*_named(token)):
+                raise RevocationsStale from None
         return self.check(token)
 
     def check(self, token: str) -> Claims:
@@ -156,7 +155,7 @@ class Verifier:
 
     async def _learn_its_key(self, token: str) -> None:
         if not await self._keys.renew(*_named(token)):
-            raise RevocationsStale
+            raise RevocationsStale from None
 
     def _signer(self, token: Unverified) -> VerificationKey:
         key = self._keys.find(token.kid)
