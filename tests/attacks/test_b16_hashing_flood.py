@@ -5,6 +5,9 @@ anything else is done, and everything that needs no hash goes on.
 """
 
 import asyncio
+import http.client
+import json
+import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,10 +15,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from limen import app as standalone
+from limen.cli.connections import Connection
 from limen.events import Event
 from limen.limen import Limen
 from limen.settings import Settings
+from tests.conftest import CHEAPEST
 from tests.crowds import full, hashes, occupied, until
+from tests.loopback import serving
 from tests.people import AUTH, PASSWORD, Person, attempt, guess
 from tests.stored import slots_taken
 
@@ -74,6 +81,29 @@ async def test_a_refusal_takes_milliseconds(limen: Limen, http: httpx2.AsyncClie
             took.append(time.perf_counter() - began)
 
     assert min(took) < 0.02
+
+
+@pytest.mark.parametrize("size", [300, 100_000], ids=["usual", "too-large"])
+async def test_what_is_refused_is_not_waited_for_and_its_connection_goes_on(
+    settings: Settings, size: int
+) -> None:
+    """The head alone is answered; the body may come then, and the next request after it."""
+    limen = Limen(settings, cost=CHEAPEST)
+    head = f"POST {AUTH}/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
+    with (
+        serving(standalone.build(limen), http=Connection) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as connection,
+    ):
+        limen.features.room._queue_time = -1.0  # nobody's turn would come in time
+        connection.sendall(head.encode())
+        refused = http.client.HTTPResponse(connection, method="POST")
+        refused.begin()
+        assert (refused.status, json.load(refused)["code"]) == (503, "busy")
+
+        connection.sendall(b" " * size + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        healthy = http.client.HTTPResponse(connection)
+        healthy.begin()
+        assert healthy.status == 200
 
 
 async def test_the_queue_has_an_end_that_can_be_foretold(

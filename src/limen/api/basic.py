@@ -17,6 +17,7 @@ from fastapi import Request
 from fastapi.openapi.models import HTTPBase
 from fastapi.security.base import SecurityBase
 
+from limen.api.callers import calling
 from limen.api.wiring import Wiring
 from limen.credentials import ApiClient
 from limen.errors import InvalidClient
@@ -41,7 +42,7 @@ class CallingClient(SecurityBase):
             TooManyAttempts: They are not good, and too many from this address were not.
         """
         client_id, secret = basic_credentials(request.headers.raw)
-        caller = await self._limen.client(request)
+        caller = await calling(request)
         credentials = self._limen.features.credentials
         return await credentials.authenticate(client_id, secret, caller.address)
 

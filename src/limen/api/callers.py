@@ -6,13 +6,13 @@ thread.
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.security import SecurityScopes
 
 from limen import origin as origins
-from limen.clients import ClientAddresses
+from limen.clients import UNKNOWN, ClientAddresses
 from limen.devices import LIFETIME
 from limen.errors import InvalidRequest
 from limen.login import Client
@@ -37,24 +37,24 @@ RETRY_KEY: Final = {
 }
 
 
-def client_of(addresses: ClientAddresses) -> Callable[[Request], Awaitable[Client]]:
-    """Return the dependency that tells who is calling."""
-
-    async def client(request: Request) -> Client:
-        device = request.headers.get(DEVICE_HEADER) or request.cookies.get(DEVICE_COOKIE)
-        return Client(_address(addresses, request), device)
-
-    return client
-
-
 def origin_of(addresses: ClientAddresses) -> Callable[[Request], Origin]:
     """Return what tells where a request comes from; whose it is, its token says later."""
 
     def origin(request: Request) -> Origin:
-        agent = request.headers.get("user-agent")
-        return Origin("anonymous", address=_address(addresses, request), agent=agent)
+        peer = request.client.host if request.client else None
+        address = addresses.address(peer, request.headers.raw)
+        return Origin("anonymous", address=address, agent=request.headers.get("user-agent"))
 
     return origin
+
+
+async def calling(request: Request) -> Client:
+    """Return who is calling: from where this request comes, and the device token that it brings."""
+    device = request.headers.get(DEVICE_HEADER) or request.cookies.get(DEVICE_COOKIE)
+    return Client(origins.present().address or UNKNOWN, device)
+
+
+Caller = Annotated[Client, Depends(calling)]
 
 
 def holder_of(current_user: CurrentUser) -> Callable[[Request], Awaitable[Claims | None]]:
@@ -74,11 +74,6 @@ def holder_of(current_user: CurrentUser) -> Callable[[Request], Awaitable[Claims
         return user
 
     return holder
-
-
-def _address(addresses: ClientAddresses, request: Request) -> str:
-    peer = request.client.host if request.client else None
-    return addresses.address(peer, request.headers.raw)
 
 
 def hand_out_device(response: Response, device: str, *, is_https: bool) -> None:

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from limen.api.bodies import AcceptedReply, ConfirmBody, NewEmailBody
+from limen.api.callers import Caller
 from limen.api.wiring import HOLDER_OR_NOBODY, Wiring, refusals
 from limen.confirmation import Confirming
-from limen.login import Client
 from limen.verify.claims import Claims
 
 
@@ -19,7 +19,7 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
     )
     async def change_email(
         body: NewEmailBody,
-        client: Annotated[Client, Depends(limen.client)],
+        client: Caller,
         user: Annotated[Claims, Depends(limen.current_user)],
     ) -> AcceptedReply:
         """Ask for another address: a code is mailed to it."""
@@ -37,7 +37,7 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
     )
     async def confirm_email_change(
         body: ConfirmBody,
-        client: Annotated[Client, Depends(limen.client)],
+        client: Caller,
         holder: Annotated[Claims | None, Depends(limen.holder)],
     ) -> None:
         """Have the address to which the code was mailed. Other sessions end; this one goes on."""

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from limen.api.bodies import AcceptedReply, ConfirmBody, EmailBody
+from limen.api.callers import Caller
 from limen.api.wiring import HOLDER_OR_NOBODY, Wiring, refusals
 from limen.confirmation import Confirming
 from limen.errors import InvalidRequest
-from limen.login import Client
 from limen.verify.claims import Claims
 
 
@@ -20,7 +20,7 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
         responses=refusals(400, 401, 404, 422, 429, 503),
     )
     async def verify_email(
-        client: Annotated[Client, Depends(limen.client)],
+        client: Caller,
         holder: Annotated[Claims | None, Depends(limen.holder)],
         body: EmailBody | None = None,
     ) -> AcceptedReply:
@@ -43,7 +43,7 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
     )
     async def confirm_email(
         body: ConfirmBody,
-        client: Annotated[Client, Depends(limen.client)],
+        client: Caller,
         holder: Annotated[Claims | None, Depends(limen.holder)],
     ) -> None:
         """Verify the address to which the code was mailed."""

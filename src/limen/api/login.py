@@ -8,8 +8,9 @@ the device (`limen.devices`); it opens nothing. Programs find the same in the Li
 from fastapi import APIRouter, Request, Response
 
 from limen.api.bodies import Credentials, PasswordGrant, TokensReply
-from limen.api.callers import hand_out_device
+from limen.api.callers import calling, hand_out_device
 from limen.api.forms import FORM, fields, media_type, valid
+from limen.api.requests import asked_first
 from limen.api.wiring import NEW_DEVICE, Wiring, refusals
 from limen.errors import InvalidRequest
 
@@ -27,15 +28,18 @@ _BODY = {
 
 
 def add_to(router: APIRouter, limen: Wiring) -> None:
+    def has_room() -> None:
+        limen.features.login.require_room()
+
     @router.post(
         "/login",
         openapi_extra=_BODY,
         responses={200: {"headers": NEW_DEVICE}, **refusals(401, 422, 429, 503)},
     )
+    @asked_first(has_room)
     async def login(request: Request, response: Response) -> TokensReply:
         """Sign in."""
-        limen.features.login.require_room()  # in a flood, before anything is made of the body
-        credentials, client = await _credentials(request), await limen.client(request)
+        credentials, client = await _credentials(request), await calling(request)
         signed_in = await limen.features.login.sign_in(
             credentials.email, credentials.password, client
         )

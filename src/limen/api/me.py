@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from limen.api.bodies import CurrentPasswordBody, MeReply, moment
+from limen.api.callers import Caller
 from limen.api.wiring import Wiring, refusals
-from limen.login import Client
 from limen.verify.claims import Claims
 
 
@@ -32,7 +32,7 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
     )
     async def delete_me(
         body: CurrentPasswordBody,
-        client: Annotated[Client, Depends(limen.client)],
+        client: Caller,
         user: Annotated[Claims, Depends(limen.current_user)],
     ) -> None:
         """Delete the account, with all its sessions, at once and for good."""

@@ -3,14 +3,12 @@
 Where mail is configured the answer is the same for every address, and the rest is mailed to it.
 """
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from limen.api.bodies import AcceptedReply, AccountReply, Registering
+from limen.api.callers import Caller
 from limen.api.wiring import Wiring, refusals
-from limen.login import Client
 
 
 def add_to(router: APIRouter, limen: Wiring) -> None:
@@ -20,9 +18,7 @@ def add_to(router: APIRouter, limen: Wiring) -> None:
         response_model=AccountReply,
         responses={202: {"model": AcceptedReply}, **refusals(400, 403, 409, 422, 429, 503)},
     )
-    async def register(
-        body: Registering, client: Annotated[Client, Depends(limen.client)]
-    ) -> AccountReply | Response:
+    async def register(body: Registering, client: Caller) -> AccountReply | Response:
         """Open an account."""
         account = await limen.features.registration.register(
             body.email, body.password, client.address, invitation=body.invitation

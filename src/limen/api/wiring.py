@@ -11,10 +11,9 @@ from typing import Any
 from fastapi import Request
 
 from limen.api.bodies import ProblemReply
-from limen.api.callers import DEVICE_HEADER, client_of, holder_of, origin_of
+from limen.api.callers import DEVICE_HEADER, holder_of, origin_of
 from limen.clients import ClientAddresses
 from limen.features import Features
-from limen.login import Client
 from limen.memory import Memory
 from limen.origin import Origin
 from limen.settings import Settings, Shown
@@ -55,9 +54,9 @@ class Wiring:
         self.shown_settings: Callable[[], list[Shown]] = settings.describe
         self.is_https = settings.public_url.startswith("https://")
         self.keeps_mail = settings.mail_goes == "into the inbox"
-        addresses = ClientAddresses(settings.trusted_proxies)
-        self.client: Callable[[Request], Awaitable[Client]] = client_of(addresses)
-        self.origin_of: Callable[[Request], Origin] = origin_of(addresses)
+        self.origin_of: Callable[[Request], Origin] = origin_of(
+            ClientAddresses(settings.trusted_proxies)
+        )
         self._features = features
 
     @property
