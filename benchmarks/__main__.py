@@ -3,8 +3,7 @@
     python -m benchmarks                      everything, some twenty minutes
     python -m benchmarks --quick              everything, less exactly, in under three
     python -m benchmarks --only logins        one workload; may be repeated
-    python -m benchmarks --report FILE      write a result into docs/performance.md, with its plots;
-                                            with --elsewhere FILE, beside another machine's
+    python -m benchmarks --report FILE      write a result into docs/performance.md, with its plots
 
 A workload that cannot be measured says why, and the others go on. The result is a JSON file.
 """
@@ -38,7 +37,7 @@ def main() -> None:
     options = _options()
     if options.report:
         run = Run.read(options.report)
-        report.write_page(run, Run.read(options.elsewhere) if options.elsewhere else None)
+        report.write_page(run)
         plots.draw(run, report.PAGE.with_name("performance"))
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no server stays behind
@@ -96,7 +95,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", action="append", choices=[each.name for each in WORKLOADS])
     parser.add_argument("--report", type=Path, metavar="FILE")
-    parser.add_argument("--elsewhere", type=Path, metavar="FILE")
     parser.add_argument("--output", type=Path, metavar="FILE")
     options = parser.parse_args()
     if options.output is None:

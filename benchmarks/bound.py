@@ -35,7 +35,7 @@ class Bound:
     ) -> None:
         self._data = data
         self._url = url
-        self._sign = _signer(algorithm)
+        self._sign = signer(algorithm)
         self._fids = [_fid(pair.refresh_token) for pair in sessions]
         self._generations = dict.fromkeys(self._fids, 0)
         dialect = create_engine("sqlite://" if url is None else "postgresql+psycopg://").dialect
@@ -94,7 +94,7 @@ def _fid(refresh_token: str) -> str:
     return fid_digest(str(parse(refresh_token, typ="rt+jwt").payload["fid"]))
 
 
-def _signer(algorithm: str) -> Callable[[], bytes]:
+def signer(algorithm: str) -> Callable[[], bytes]:
     if algorithm == "ES256":
         curve = ec.generate_private_key(ec.SECP256R1())
         return lambda: curve.sign(MESSAGE, ec.ECDSA(SHA256()))

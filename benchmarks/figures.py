@@ -58,13 +58,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the result. `against` says what a ratio is a ratio to."""
+    """One line of the result. `against` says what a ratio is a ratio to.
+
+    `at_best` is the figure of a program of the same parts that does only what cannot be left out.
+    """
 
     what: str
     figure: Figure
     unit: str
     target: Target | None = None
     against: str = ""
+    at_best: Figure | None = None
 
     @property
     def met(self) -> bool | None:

@@ -25,11 +25,11 @@ def lines(run: Run) -> Iterator[str]:
         yield from of_workload(each)
 
 
-def write_page(run: Run, elsewhere: Run | None = None, page: Path = PAGE) -> None:
-    """Put the run's tables into the page, between its marks, beside what came out `elsewhere`."""
+def write_page(run: Run, page: Path = PAGE) -> None:
+    """Put the run's tables into the page, between its marks."""
     blocks = {
-        "command": command(run, elsewhere),
-        "targets": targets(run, elsewhere),
+        "command": command(run),
+        "targets": targets(run),
         "arms": arms(run),
         "parity": parity_table(run),
         "short": short(run),
@@ -53,7 +53,7 @@ def parity_table(run: Run) -> list[str]:
     ]
 
 
-def command(run: Run, elsewhere: Run | None = None) -> list[str]:
+def command(run: Run) -> list[str]:
     dropped = sum(len(each.result.dropped) for each in run.workloads)
     disturbed = [each.title for each in run.workloads if each.result.disturbed]
     missing = [each.title for each in WORKLOADS if each.title not in _measured(run)]
@@ -64,8 +64,6 @@ def command(run: Run, elsewhere: Run | None = None) -> list[str]:
     if missing:
         said += ["", f"Not measured in this run: {', '.join(missing)}."]
     said += ["", f"The machine: {run.parity['machine']}."]
-    if elsewhere:
-        said[-1] += f" Elsewhere: {elsewhere.parity['machine']}."
     return said
 
 
@@ -73,10 +71,9 @@ def _measured(run: Run) -> set[str]:
     return {each.title for each in run.workloads if not each.failed}
 
 
-def targets(run: Run, elsewhere: Run | None = None) -> list[str]:
+def targets(run: Run) -> list[str]:
     """Return the table of what has a target."""
-    head = ["what", "against", "target", "measured", "spread", "", "elsewhere"]
-    others = {_named(finding): finding for finding in _findings(elsewhere)} if elsewhere else {}
+    head = ["what", "against", "target", "measured", "spread", "", "at best"]
     rows = [
         [
             finding.what,
@@ -85,7 +82,7 @@ def targets(run: Run, elsewhere: Run | None = None) -> list[str]:
             _value(finding),
             _spread(finding.figure),
             _verdict(finding),
-            _at_other(others.get(_named(finding))),
+            _at_best(finding),
         ]
         for finding in _findings(run)
         if finding.target is not None
@@ -93,16 +90,12 @@ def targets(run: Run, elsewhere: Run | None = None) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
 
 
-def _named(finding: Finding) -> tuple[str, str]:
-    return finding.what, finding.against
-
-
 def _verdict(finding: Finding) -> str:
     return "met" if finding.met else "**short**"
 
 
-def _at_other(finding: Finding | None) -> str:
-    return "–" if finding is None else f"{_value(finding)}, {_verdict(finding)}"
+def _at_best(finding: Finding) -> str:
+    return f"{_number(finding.at_best.median)} {finding.unit}" if finding.at_best else "–"
 
 
 def short(run: Run) -> list[str]:
@@ -150,7 +143,8 @@ def of_workload(each: Measured) -> Iterator[str]:
         verdict = {None: "", True: "met", False: "SHORT"}[finding.met]
         target = "" if finding.target is None else f"target {_target(finding.target)}"
         value = _value(finding)
-        yield f"  * {finding.what}: {value} {finding.against}  {target}  {verdict}"
+        best = f"at best {_at_best(finding)}" if finding.at_best else ""
+        yield f"  * {finding.what}: {value} {finding.against}  {target}  {verdict}  {best}".rstrip()
     for note in each.result.notes:
         yield f"    {note}"
     if each.result.dropped:

@@ -49,6 +49,10 @@ def _measured(document: dict[str, Any]) -> Measured:
 
 
 def _finding(document: dict[str, Any]) -> Finding:
-    target = document.pop("target")
-    figure = Figure(**document.pop("figure"))
-    return Finding(**document, figure=figure, target=None if target is None else Target(**target))
+    target, figure, at_best = (document.pop(name) for name in ("target", "figure", "at_best"))
+    return Finding(
+        **document,
+        figure=Figure(**figure),
+        target=None if target is None else Target(**target),
+        at_best=None if at_best is None else Figure(**at_best),
+    )

@@ -32,9 +32,11 @@ def run(bench: Bench) -> Result:
             name: stack.enter_context(
                 application(f"apps.plain:{name}", following, cores=SERVERS)
             ).url
-            for name in ("unguarded", "guarded")
+            for name in ("unguarded", "guarded", "verifying")
         }
         askings = {"unguarded": (urls["unguarded"], guarded("/orders", people.access_tokens))}
+        alone = guarded("/orders", people.access_tokens, status=401)
+        askings["a signature alone"] = (urls["verifying"], alone)
         for name, tokens in bad.items():
             refused = guarded("/orders", tokens, status=401, text="invalid_token")
             askings[name] = (urls["guarded"], refused)
@@ -48,7 +50,9 @@ def run(bench: Bench) -> Result:
     for name in bad:
         share = ratio(rates, name, "unguarded")
         what = f"refusing {name} tokens, plain ASGI"
-        result.findings.append(Finding(what, share, "×", Target(least=0.7), "letting all in"))
+        target, against = Target(least=0.7), "letting all in"
+        at_best = ratio(rates, "a signature alone", "unguarded") if name == "forged" else None
+        result.findings.append(Finding(what, share, "×", target, against, at_best))
     return result
 
 

@@ -11,7 +11,7 @@ from benchmarks.load import Asking, ask
 from benchmarks.noise import wait_until_idle
 from benchmarks.peers_running import PEERS, noted
 from benchmarks.population import populate
-from benchmarks.processes import limen_serves
+from benchmarks.processes import limen_serves, the_least
 
 CLIENTS = 64
 PEOPLE = 1000
@@ -31,6 +31,9 @@ def run(bench: Bench) -> Result:
                 limen_serves(data, RS256 | TRUSTING | PATIENT | on_database(url))
             ).url
             arms[f"limen, {name}"] = _arm(served, sign_in(people.emails, CLIENTS))
+            database = data.parent / "least.db" if url is None else bench.postgresql()
+            least = stack.enter_context(the_least(database, "RS256")).url
+            arms[f"the least, {name}"] = _arm(least, sign_in(EMAILS, CLIENTS))
         arms |= _peers(bench, stack, "equal", notes)
         if not bench.pace.quick:
             arms |= _peers(bench, stack, "own", notes)
@@ -42,7 +45,9 @@ def run(bench: Bench) -> Result:
     for name in ("SQLite", "PostgreSQL"):
         share = ratio(rates, f"limen, {name}", HASH_LOOP)
         what = f"logins a second, 64 clients, {name}"
-        result.findings.append(Finding(what, share, "×", Target(least=0.93), HASH_LOOP))
+        at_best = ratio(rates, f"the least, {name}", HASH_LOOP)
+        target = Target(least=0.93)
+        result.findings.append(Finding(what, share, "×", target, HASH_LOOP, at_best))
     for peer in [name for name in result.arms if name.endswith("equal hash")]:
         times = ratio(rates, "limen, SQLite", peer)
         result.findings.append(Finding("logins a second", times, "×", None, peer))
