@@ -11,10 +11,12 @@ from benchmarks.load import Asking, ask
 from benchmarks.noise import wait_until_idle
 from benchmarks.peers_running import PEERS, noted
 from benchmarks.population import populate
-from benchmarks.processes import limen_serves, the_least
+from benchmarks.processes import Running, limen_serves, the_least
+from benchmarks.profile import Profile
 
 CLIENTS = 64
 PEOPLE = 1000
+DATABASES = ("SQLite", "PostgreSQL")
 EMAILS = [f"person{n}@example.com" for n in range(PEOPLE)]
 
 Arm = Callable[[float], float]
@@ -24,25 +26,16 @@ def run(bench: Bench) -> Result:
     arms: dict[str, Arm] = {HASH_LOOP: hash_loop}
     notes = list[str]()
     with ExitStack() as stack:
-        for name, url in (("SQLite", None), ("PostgreSQL", bench.postgresql())):
-            data = bench.data()
-            people = populate(data, url, people=PEOPLE, sessions=0)
-            served = stack.enter_context(
-                limen_serves(data, RS256 | TRUSTING | PATIENT | on_database(url))
-            ).url
-            arms[f"limen, {name}"] = _arm(served, sign_in(people.emails, CLIENTS))
-            database = data.parent / "least.db" if url is None else bench.postgresql()
-            least = stack.enter_context(the_least(database, "RS256")).url
-            arms[f"the least, {name}"] = _arm(least, sign_in(EMAILS, CLIENTS))
-        arms |= _peers(bench, stack, "equal", notes)
+        ours = {name: _Profiled(*served) for name, served in _ours(bench, stack).items()}
+        arms |= ours | _peers(bench, stack, "equal", notes)
         if not bench.pace.quick:
             arms |= _peers(bench, stack, "own", notes)
         rates = interleaved(
             bench.pace, bench.noise, arms, [name for name in arms if name.endswith(" hash")]
         )
     result = Result.of(rates, "logins/s")
-    result.notes += notes
-    for name in ("SQLite", "PostgreSQL"):
+    result.notes += [*notes, *(arm.profile.note(f"{name}: a login") for name, arm in ours.items())]
+    for name in DATABASES:
         share = ratio(rates, f"limen, {name}", HASH_LOOP)
         what = f"logins a second, 64 clients, {name}"
         at_best = ratio(rates, f"the least, {name}", HASH_LOOP)
@@ -52,6 +45,22 @@ def run(bench: Bench) -> Result:
         times = ratio(rates, "limen, SQLite", peer)
         result.findings.append(Finding("logins a second", times, "×", None, peer))
     return result
+
+
+def _ours(bench: Bench, stack: ExitStack) -> dict[str, tuple[Running, Asking]]:
+    """Serve limen and the least on both databases; say how each is signed in at."""
+    served = dict[str, tuple[Running, Asking]]()
+    for name in DATABASES:
+        url = bench.postgresql() if name == "PostgreSQL" else None
+        data = bench.data()
+        people = populate(data, url, people=PEOPLE, sessions=0)
+        settings = RS256 | TRUSTING | PATIENT | on_database(url)
+        limen = stack.enter_context(limen_serves(data, settings))
+        served[f"limen, {name}"] = (limen, sign_in(people.emails, CLIENTS))
+        database = data.parent / "least.db" if url is None else bench.postgresql()
+        least = stack.enter_context(the_least(database, "RS256"))
+        served[f"the least, {name}"] = (least, sign_in(EMAILS, CLIENTS))
+    return served
 
 
 def _peers(bench: Bench, stack: ExitStack, hashing: str, notes: list[str]) -> dict[str, Arm]:
@@ -64,10 +73,26 @@ def _peers(bench: Bench, stack: ExitStack, hashing: str, notes: list[str]) -> di
     return arms
 
 
+class _Profiled:
+    """Asks a server of ours, and watches where its time goes meanwhile."""
+
+    def __init__(self, running: Running, asking: Asking) -> None:
+        self.profile = Profile(running.pid)
+        self._url = running.url
+        self._asking = asking
+
+    def __call__(self, seconds: float) -> float:
+        with self.profile.watch() as answered:
+            served = ask(self._url, self._asking, seconds)
+            answered.append(served.answers)
+        wait_until_idle()  # what was asked for last would be hashed beside the next arm
+        return served.rate
+
+
 def _arm(url: str, asking: Asking) -> Arm:
     def arm(seconds: float) -> float:
         rate = ask(url, asking, seconds).rate
-        wait_until_idle()  # what was asked for last would be hashed beside the next arm
+        wait_until_idle()
         return rate
 
     return arm
