@@ -1,6 +1,7 @@
 """What limen asks of its database, watched where its driver is asked: whatever asks, and however.
 
 statement    with those that were deferred until then, among them one that begins a transaction
+transaction  of one statement, which SQLite's thread begins and ends by itself
 commit       of a transaction that has begun, with what was deferred
 rollback     of one, too
 """
@@ -17,7 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from limen.database import one_hop, postgresql
 
-Kind = Literal["statement", "commit", "rollback"]
+Kind = Literal["statement", "transaction", "commit", "rollback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Call:
     @property
     def is_alone(self) -> bool:
         """Whether it is a statement that writes, and commits by itself."""
-        return self.text.startswith("UPDATE") and not has_begun(self.connection)
+        alone = self.kind == "transaction" or self.text.startswith("UPDATE")
+        return alone and not has_begun(self.connection)
 
 
 Watch = Callable[[Call], Awaitable[Any]]
@@ -48,6 +50,7 @@ _is_watched: ContextVar[bool] = ContextVar("is_watched", default=False)
 # connection and the text.
 _ASKED: tuple[tuple[Any, str, Kind, Callable[..., tuple[Any, Any]]], ...] = (
     (one_hop.OneHop, "ask", "statement", lambda its, text, *_: (its, text)),
+    (one_hop.OneHop, "all_or_none", "transaction", lambda its, text, *_: (its, text)),
     (one_hop.Cursor, "_go", "statement", lambda its, _run, text, *_: (its._connection, text)),
     (one_hop.OneHop, "commit", "commit", lambda its: (its, "")),
     (one_hop.OneHop, "rollback", "rollback", lambda its: (its, "")),
@@ -75,7 +78,7 @@ def _watched(
 
     async def watched(its: Any, *arguments: Any, **options: Any) -> Any:
         connection, text = told(its, *arguments)
-        if _is_watched.get() or (kind != "statement" and not has_begun(connection)):
+        if _is_watched.get() or (kind in ("commit", "rollback") and not has_begun(connection)):
             return await asked(its, *arguments, **options)
         token = _is_watched.set(True)
         try:

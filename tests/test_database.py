@@ -19,13 +19,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Executable, create_engine, insert, text
+from sqlalchemy import Executable, create_engine, insert, text, update
 from sqlalchemy.exc import IntegrityError
 
 from limen.database import sqlite
 from limen.database.engine import Database
 from limen.database.migrate import migrate, needed_revision, status
-from limen.database.schema import accounts, metadata
+from limen.database.prepared import Prepared
+from limen.database.schema import accounts, metadata, revocation_counter
 from limen.database.sqlite import BUSY_SECONDS, SQLite, _Connection
 from limen.errors import ConfigurationError, DatabaseUnavailable
 from limen.events import DatabaseFailed, Event, Events
@@ -231,6 +232,23 @@ async def test_a_locked_database_is_unavailable_in_bounded_time(
         other.execute("ROLLBACK")
 
     assert await count_up(database) == 2
+
+
+async def test_a_transaction_of_one_statement_waits_for_another_processs_lock(
+    database: Database, path: Path
+) -> None:
+    counting = update(revocation_counter).values(seq=revocation_counter.c.seq + 1)
+    count_once = Prepared(counting.returning(revocation_counter.c.seq))
+    await count_up(database)
+    with another_process(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(database.all_or_none(count_once, {}, rows=1))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        other.execute("ROLLBACK")
+
+        assert [row.seq for row in await waiting] == [2]
+        other.execute(COUNT_UP)  # it holds no lock any more
 
 
 async def test_those_who_wait_behind_a_lock_wait_no_longer_each(

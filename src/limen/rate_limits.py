@@ -162,19 +162,19 @@ class RateLimits:
 
     async def _look(self, buckets: Sequence[Bucket]) -> None:
         """Raise _Full if one of them is, with a statement that only reads."""
-        async with self._database.read() as connection:
-            waits = await self._waits(connection, buckets, self._clock())
+        waits = await self._waits(buckets, self._clock())
         if full := {bucket: wait for bucket, wait in waits.items() if wait > 0}:
             raise _Full(full)
 
     async def _take(self, buckets: tuple[Bucket, ...]) -> Attempt:
         now = self._clock()
         attempt = Attempt(buckets, f"{now:0{_MOMENT_WIDTH}d}-{secrets.token_hex(4)};")
-        async with self._takers, self._database.write() as connection:
-            taken = await self._taking(len(buckets)).rows(connection, _values(attempt, now))
-            admitted = {row.bucket for row in taken}
-            if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
-                raise _Full(await self._waits(connection, refusing, now))
+        values, every = _values(attempt, now), len(buckets)
+        async with self._takers:
+            taken = await self._database.all_or_none(self._taking(every), values, rows=every)
+        admitted = {row.bucket for row in taken}
+        if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
+            raise _Full(await self._waits(refusing, now))
         return attempt
 
     def _taking(self, buckets: int) -> Prepared:
@@ -183,16 +183,13 @@ class RateLimits:
             self._statements[buckets] = Prepared(statement)
         return self._statements[buckets]
 
-    async def _waits(
-        self, connection: AsyncConnection, buckets: Sequence[Bucket], now: int
-    ) -> dict[Bucket, int]:
+    async def _waits(self, buckets: Sequence[Bucket], now: int) -> dict[Bucket, int]:
         """Return the microseconds until each bucket has room; where that is not above 0, it has."""
         by_row = {bucket.row: bucket for bucket in buckets}
-        rows = await connection.execute(
-            select(rate_limits.c.bucket, rate_limits.c.stamps).where(
-                rate_limits.c.bucket.in_(by_row)
-            )
-        )
+        row = rate_limits.c
+        asked = select(row.bucket, row.stamps).where(row.bucket.in_(by_row))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(asked)).all()
         waits = dict.fromkeys(buckets, 0)
         for row, stamps in rows:
             waits[by_row[row]] = _wait(stamps, by_row[row].policy, now)

@@ -47,6 +47,9 @@ class Driver(Protocol):
     async def ask_each(self, text: str, many: Sequence[Any]) -> None:
         """Run a statement with each of many values, in one go."""
 
+    async def all_or_none(self, text: str, values: Any, rows: int) -> Sequence[tuple[Any, ...]]:
+        """Run a statement as a transaction, kept if it returns so many rows; return its rows."""
+
     async def commit(self) -> None:
         """Commit what was begun."""
 

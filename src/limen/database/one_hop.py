@@ -69,6 +69,11 @@ class OneHop(aiosqlite.Connection):
         """Run a statement with each of many values."""
         await self.cursor().executemany(text, many)
 
+    async def all_or_none(self, text: str, values: Sequence[Any], rows: int) -> list[Any]:
+        """Run a statement as a transaction, kept if it returns so many rows; return its rows."""
+        found: list[Any] = await self.through(_all_or_none, text, values, rows)
+        return found
+
     async def commit(self) -> None:
         """Commit the transaction, if there is one."""
         if self._deferred or self.in_transaction:
@@ -159,6 +164,19 @@ def _is_locked(error: sqlite3.OperationalError) -> bool:
 def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         connection.rollback()
+
+
+def _all_or_none(
+    connection: sqlite3.Connection, text: str, values: Sequence[Any], rows: int
+) -> list[Any]:
+    _rows(connection, "BEGIN IMMEDIATE", ())
+    try:
+        found = _rows(connection, text, values)
+        if len(found) == rows:
+            connection.commit()
+        return found
+    finally:
+        _roll_back(connection)
 
 
 def _rows(connection: sqlite3.Connection, text: str, values: Sequence[Any]) -> list[Any]:

@@ -147,6 +147,13 @@ class Connection(psycopg.AsyncConnection[Any]):
         """Run a statement with each of many values."""
         await self.cursor().executemany(cast(Any, text), many)
 
+    async def all_or_none(self, text: str, values: Any, rows: int) -> Sequence[tuple[Any, ...]]:
+        """Run a statement as a transaction, kept if it returns so many rows; return its rows."""
+        self.defer("BEGIN")
+        found = await self.ask(text, values)
+        await (self.commit() if len(found) == rows else self.rollback())
+        return found
+
     async def commit(self) -> None:
         """Commit what was begun."""
         if self._deferred:

@@ -47,6 +47,15 @@ class Prepared:
         found = await driver_of(connection).ask(compiled.text, compiled.given(values))
         return [self._row._make(row) for row in found]
 
+    async def all_or_none(
+        self, connection: AsyncConnection, values: Mapping[str, object], rows: int
+    ) -> list[Any]:
+        """Run it as a transaction of its own, kept if it returns so many rows; return them."""
+        compiled = self._for(connection.dialect)
+        driver, given = driver_of(connection), compiled.given(values)
+        found = await driver.all_or_none(compiled.text, given, rows)
+        return [self._row._make(row) for row in found]
+
     async def row(self, connection: AsyncConnection, values: Mapping[str, object]) -> Any:
         """Run it, and return its row, or None.
 
