@@ -1,7 +1,6 @@
 """What limen asks of its database, watched where its driver is asked: whatever asks, and however.
 
 statement    with those that were deferred until then, among them one that begins a transaction
-transaction  of one statement, which SQLite's thread begins and ends by itself
 commit       of a transaction that has begun, with what was deferred
 rollback     of one, too
 """
@@ -18,7 +17,7 @@ from psycopg.pq import TransactionStatus
 
 from limen.database import one_hop, postgresql
 
-Kind = Literal["statement", "transaction", "commit", "rollback"]
+Kind = Literal["statement", "commit", "rollback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,18 @@ class Call:
     @property
     def deferred(self) -> list[str]:
         """The statements that go along, before it is made."""
-        return [text for text, _ in self.connection._deferred]
+        return [one.text for one in self.connection._deferred]
+
+    @property
+    def trips(self) -> int:
+        """How often it goes to the database; PostgreSQL commits when rows have come that should."""
+        waits = any(one.rows is not None for one in self.connection._deferred)
+        return 1 + (self.kind == "commit" and waits and is_postgresql(self.connection))
 
     @property
     def is_alone(self) -> bool:
         """Whether it is a statement that writes, and commits by itself."""
-        alone = self.kind == "transaction" or self.text.startswith("UPDATE")
-        return alone and not has_begun(self.connection)
+        return self.text.startswith("UPDATE") and not has_begun(self.connection)
 
 
 Watch = Callable[[Call], Awaitable[Any]]
@@ -50,7 +54,6 @@ _is_watched: ContextVar[bool] = ContextVar("is_watched", default=False)
 # connection and the text.
 _ASKED: tuple[tuple[Any, str, Kind, Callable[..., tuple[Any, Any]]], ...] = (
     (one_hop.OneHop, "ask", "statement", lambda its, text, *_: (its, text)),
-    (one_hop.OneHop, "all_or_none", "transaction", lambda its, text, *_: (its, text)),
     (one_hop.Cursor, "_go", "statement", lambda its, _run, text, *_: (its._connection, text)),
     (one_hop.OneHop, "commit", "commit", lambda its: (its, "")),
     (one_hop.OneHop, "rollback", "rollback", lambda its: (its, "")),
@@ -78,7 +81,7 @@ def _watched(
 
     async def watched(its: Any, *arguments: Any, **options: Any) -> Any:
         connection, text = told(its, *arguments)
-        if _is_watched.get() or (kind in ("commit", "rollback") and not has_begun(connection)):
+        if _is_watched.get() or (kind != "statement" and not has_begun(connection)):
             return await asked(its, *arguments, **options)
         token = _is_watched.set(True)
         try:
@@ -96,6 +99,10 @@ def has_begun(connection: Any) -> bool:
     """Whether a transaction has begun that is neither committed nor rolled back, or is about to."""
     if connection._deferred:
         return True
-    if isinstance(connection, psycopg.AsyncConnection):
+    if is_postgresql(connection):
         return connection.info.transaction_status is not TransactionStatus.IDLE
     return not connection.is_broken and bool(connection.in_transaction)
+
+
+def is_postgresql(connection: Any) -> bool:
+    return isinstance(connection, psycopg.AsyncConnection)

@@ -234,21 +234,26 @@ async def test_a_locked_database_is_unavailable_in_bounded_time(
     assert await count_up(database) == 2
 
 
-async def test_a_transaction_of_one_statement_waits_for_another_processs_lock(
+async def test_a_transaction_that_is_one_step_waits_for_another_processs_lock(
     database: Database, path: Path
 ) -> None:
     counting = update(revocation_counter).values(seq=revocation_counter.c.seq + 1)
-    count_once = Prepared(counting.returning(revocation_counter.c.seq))
-    await count_up(database)
+    one_more = Prepared(counting.returning(revocation_counter.c.seq))
+
+    async def in_one_step() -> None:
+        async with database.write() as connection:
+            one_more.later(connection, {}, rows=1)
+
+    await in_one_step()
     with another_process(path) as other:
         other.execute("BEGIN IMMEDIATE")
-        waiting = asyncio.create_task(database.all_or_none(count_once, {}, rows=1))
+        waiting = asyncio.create_task(in_one_step())
         await asyncio.sleep(0.05)
         assert not waiting.done()
         other.execute("ROLLBACK")
 
-        assert [row.seq for row in await waiting] == [2]
-        other.execute(COUNT_UP)  # it holds no lock any more
+        await waiting
+        assert other.execute(COUNT_UP).fetchall() == [(3,)]  # it holds no lock any more
 
 
 async def test_those_who_wait_behind_a_lock_wait_no_longer_each(

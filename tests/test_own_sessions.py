@@ -9,6 +9,7 @@ import pytest
 
 from limen import own_sessions
 from limen.clock import SECOND
+from limen.database.connections import UnexpectedRows
 from limen.database.schema import revocations, sessions
 from limen.events import AccountChanged, Event, SessionEnded
 from limen.limen import Limen
@@ -187,12 +188,14 @@ async def test_no_sign_in_that_is_on_its_way_escapes(twin: Limen, ada: Person) -
     """The account was read before, with the credential version of before."""
     account = await twin.features.accounts.get(ada.user_id)
     await end(ada)
-    async with twin.features.log.change() as change:
-        started = await twin.features.sessions.start(
-            change.connection, user_id=account.user_id, cv=account.cv, scope=account.scope
-        )
+    before = await rows(twin, sessions)
+    with pytest.raises(UnexpectedRows):
+        async with twin.features.log.change() as change:
+            twin.features.sessions.start(
+                change.connection, user_id=account.user_id, cv=account.cv, scope=account.scope
+            )
 
-    assert started is None
+    assert await rows(twin, sessions) == before
 
 
 async def test_ending_others_twice_at_once_signs_nobody_out(ada: Person) -> None:

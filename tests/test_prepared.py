@@ -6,12 +6,13 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH, MAX_CACHED_STATEMENT_PARAMS
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.sql import ClauseElement
 
+from limen.database.connections import UnexpectedRows
 from limen.database.prepared import Prepared
 from limen.database.schema import accounts, blocked_passwords, rate_limits
 from limen.limen import Limen
@@ -60,30 +61,37 @@ async def test_where_one_row_is_meant_a_second_is_a_mistake(limen: Limen, ada: P
 
 
 @pytest.mark.anyio
-async def test_all_or_none_is_kept_if_it_returns_as_many_rows_as_were_meant(
-    limen: Limen, ada: Person
+@pytest.mark.parametrize("after", ["the commit", "another statement"])
+async def test_what_is_run_later_is_undone_where_it_returns_other_rows_than_it_should(
+    limen: Limen, ada: Person, after: str
 ) -> None:
-    database = limen.features.database
     await limen.features.accounts.create("eve@example.com", "correct horse battery staple")
-    raise_cv = update(accounts).values(cv=bindparam("new_cv")).returning(accounts.c.cv)
-    kept = await database.all_or_none(Prepared(raise_cv), {"new_cv": 7}, rows=2)
-    undone = [
-        await database.all_or_none(Prepared(raise_cv), {"new_cv": 8}, rows=rows) for rows in (1, 3)
-    ]
+    setting = Prepared(update(accounts).values(cv=bindparam("new_cv")).returning(accounts.c.cv))
 
-    assert [[row.cv for row in rows] for rows in (kept, *undone)] == [[7, 7], [8, 8], [8, 8]]
+    async def set_cv(new_cv: int, rows: int) -> None:
+        async with limen.features.database.write() as connection:
+            setting.later(connection, {"new_cv": new_cv}, rows=rows)
+            if after == "another statement":
+                await connection.execute(delete(rate_limits))
+
+    await set_cv(7, rows=2)
+    for rows in (1, 3):
+        with pytest.raises(UnexpectedRows) as unexpected:
+            await set_cv(8, rows)
+        assert [tuple(row) for row in unexpected.value.rows] == [(8,), (8,)]
+
     assert {row.cv for row in await stored_rows(limen, accounts)} == {7}
     assert ada.email == "ada@example.com"
 
 
 @pytest.mark.anyio
-async def test_all_or_none_that_fails_leaves_nothing_behind(limen: Limen, ada: Person) -> None:
-    database = limen.features.database
+async def test_what_is_run_later_and_fails_leaves_nothing_behind(limen: Limen, ada: Person) -> None:
     await limen.features.accounts.create("eve@example.com", "correct horse battery staple")
     same_key = update(accounts).values(email_key=bindparam("key")).returning(accounts.c.cv)
     for _ in range(3):
         with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
-            await database.all_or_none(Prepared(same_key), {"key": "one for both"}, rows=2)
+            async with limen.features.database.write() as connection:
+                Prepared(same_key).later(connection, {"key": "one for both"}, rows=2)
 
     assert len({row.email_key for row in await stored_rows(limen, accounts)}) == 2
     assert (await ada.refresh()).status_code == 200  # on the connection that it failed on

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from limen.accounts import Account, Accounts
 from limen.clients import bucket
 from limen.custom_claims import CustomClaims
+from limen.database.connections import UnexpectedRows
 from limen.database.engine import Database
 from limen.database.schema import accounts
 from limen.devices import Devices
@@ -236,26 +237,32 @@ class Login:
 
     async def _start(self, right: RightPassword) -> Session:
         """Start the session, unless the account was disabled, locked or changed meanwhile."""
-        account = right.account
         custom = await self._custom_claims(right)
-        async with self._log.change() as change:
-            session = await self._sessions.start(
-                change.connection,
-                user_id=account.user_id,
-                cv=account.cv,
-                scope=account.scope,
-                roles=account.roles,
-                email_verified=account.verified_at is not None,
-                custom=custom,
-            )
-            if session is None:
-                raise InvalidCredentials
-            if right.upgraded:
-                await self._store(change.connection, account, right.upgraded)
-            await self._settle(change, right)
-            change.happened(SignIn("success", account.user_id, session.grant.sid))
-            if right.upgraded:
-                change.happened(PasswordUpgraded(account.user_id, "argon2id"))
+        try:
+            async with self._log.change() as change:
+                return await self._started(change, right, custom)
+        except UnexpectedRows:
+            raise InvalidCredentials from None
+
+    async def _started(
+        self, change: Change, right: RightPassword, custom: Mapping[str, Any]
+    ) -> Session:
+        account = right.account
+        session = self._sessions.start(
+            change.connection,
+            user_id=account.user_id,
+            cv=account.cv,
+            scope=account.scope,
+            roles=account.roles,
+            email_verified=account.verified_at is not None,
+            custom=custom,
+        )
+        if right.upgraded:
+            await self._store(change.connection, account, right.upgraded)
+        await self._settle(change, right)
+        change.happened(SignIn("success", account.user_id, session.grant.sid))
+        if right.upgraded:
+            change.happened(PasswordUpgraded(account.user_id, "argon2id"))
         return session
 
     async def _custom_claims(self, right: RightPassword) -> Mapping[str, Any]:

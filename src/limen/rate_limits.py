@@ -32,6 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ClauseElement
 
 from limen.clock import SECOND, Clock
+from limen.database.connections import UnexpectedRows
 from limen.database.engine import Database
 from limen.database.prepared import Prepared
 from limen.database.schema import rate_limits
@@ -169,12 +170,14 @@ class RateLimits:
     async def _take(self, buckets: tuple[Bucket, ...]) -> Attempt:
         now = self._clock()
         attempt = Attempt(buckets, f"{now:0{_MOMENT_WIDTH}d}-{secrets.token_hex(4)};")
-        values, every = _values(attempt, now), len(buckets)
-        async with self._takers:
-            taken = await self._database.all_or_none(self._taking(every), values, rows=every)
-        admitted = {row.bucket for row in taken}
-        if refusing := [bucket for bucket in buckets if bucket.row not in admitted]:
-            raise _Full(await self._waits(refusing, now))
+        taking, every = self._taking(len(buckets)), len(buckets)
+        try:
+            async with self._takers, self._database.write() as connection:
+                taking.later(connection, _values(attempt, now), rows=every)
+        except UnexpectedRows as unexpected:
+            admitted = {row for (row,) in unexpected.rows}
+            refusing = [bucket for bucket in buckets if bucket.row not in admitted]
+            raise _Full(await self._waits(refusing, now)) from None
         return attempt
 
     def _taking(self, buckets: int) -> Prepared:

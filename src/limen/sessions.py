@@ -64,7 +64,7 @@ class Sessions:
         self._lifetime = lifetime * SECOND
         self._clock = clock
 
-    async def start(
+    def start(
         self,
         connection: AsyncConnection,
         *,
@@ -74,11 +74,12 @@ class Sessions:
         roles: str = "",
         email_verified: bool = False,
         custom: Mapping[str, Any] | None = None,
-    ) -> Session | None:
-        """Start a session, or return None if the account was disabled or changed meanwhile.
+    ) -> Session:
+        """Start a session, if the account is still as it was read when this is committed.
 
         The account was read before its password was verified, which takes a while: the row is
-        written only if its credential version is still the one that was read.
+        written only if its credential version is still the one that was read. If it is not, or the
+        account was disabled meanwhile, the commit, or a statement before it, raises UnexpectedRows.
         """
         now, where = self._clock(), origin.present()
         fid, sid = secrets.token_urlsafe(FID_BYTES), secrets.token_hex(16)
@@ -98,8 +99,7 @@ class Sessions:
             "device": device_name(where.agent),
             "address": where.address,
         }
-        if await _START.row(connection, row) is None:
-            return None
+        _START.later(connection, row, rows=1)
         grant = Grant(user_id, sid, cv, scope, roles, email_verified, custom or {})
         return Session(grant, generation)
 

@@ -18,11 +18,32 @@ opening, rolling back, closing.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 T = TypeVar("T")
+
+
+class UnexpectedRows(Exception):
+    """A deferred statement returned `rows`, and not as many as it should."""
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        super().__init__(f"A statement returned {len(rows)} rows.")
+        self.rows = rows
+
+
+class Deferred(NamedTuple):
+    """A statement in the driver's words, and how many rows it should return."""
+
+    text: str
+    values: Any
+    rows: int | None
+
+    def check(self, found: Sequence[Any]) -> None:
+        """Raise UnexpectedRows if these are not what is meant."""
+        if self.rows is not None and len(found) != self.rows:
+            raise UnexpectedRows(found)
 
 
 class Driver(Protocol):
@@ -35,10 +56,12 @@ class Driver(Protocol):
     def is_broken(self) -> bool:
         """Whether nothing can be asked of it any more."""
 
-    def defer(self, text: str, values: Any = ()) -> None:
+    def defer(self, text: str, values: Any = (), rows: int | None = None) -> None:
         """Have a statement run before what is asked next, on the same way; its rows are dropped.
 
-        It fails where that is asked. It saves a statement its own way to the database.
+        It fails where that is asked, and so it does with UnexpectedRows, before anything is
+        committed, where it should return so many `rows`. It saves a statement its own way to the
+        database.
         """
 
     async def ask(self, text: str, values: Any = ()) -> Sequence[tuple[Any, ...]]:
@@ -46,9 +69,6 @@ class Driver(Protocol):
 
     async def ask_each(self, text: str, many: Sequence[Any]) -> None:
         """Run a statement with each of many values, in one go."""
-
-    async def all_or_none(self, text: str, values: Any, rows: int) -> Sequence[tuple[Any, ...]]:
-        """Run a statement as a transaction, kept if it returns so many rows; return its rows."""
 
     async def commit(self) -> None:
         """Commit what was begun."""

@@ -1,4 +1,4 @@
-"""The database, and the ways of using it: `read`, `write`, `at_once` and `all_or_none`.
+"""The database, and the ways of using it: `read`, `write`, and `at_once` for one statement.
 
 The same statements run on SQLite (`sqlite.py`) and on PostgreSQL (`postgresql.py`); what differs is
 how a connection is opened and what can go wrong with it. Whatever the reason that a statement
@@ -86,20 +86,6 @@ class Database:
         with self._translated():
             async with self._writers.one() as connection:
                 return await statement.row(connection, values)
-
-    async def all_or_none(
-        self, statement: Prepared, values: Mapping[str, object], *, rows: int
-    ) -> list[Any]:
-        """Run one statement as a transaction, which is kept if it returns so many rows.
-
-        Return its rows. On SQLite nobody waits at its lock for this process's event loop.
-
-        Raises:
-            DatabaseUnavailable: It was not run, or nobody knows whether it was.
-        """
-        with self._translated():
-            async with self._writers.one() as connection:
-                return await statement.all_or_none(connection, values, rows)
 
     def insert(self, table: Table) -> Any:
         """Return an INSERT of this database that knows ON CONFLICT."""

@@ -26,6 +26,8 @@ from typing import Any, Self
 
 import aiosqlite
 
+from limen.database.connections import Deferred
+
 POLL_SECONDS = 0.003
 
 _CHUNK = 64  # rows that aiosqlite's own iteration would fetch at once; we iterate over none
@@ -44,7 +46,7 @@ class OneHop(aiosqlite.Connection):
         super().__init__(connector, _CHUNK)
         self.patience = patience
         self.file = file
-        self._deferred: list[tuple[str, Sequence[Any]]] = []
+        self._deferred: list[Deferred] = []
 
     @property
     def thread(self) -> Thread:
@@ -56,9 +58,9 @@ class OneHop(aiosqlite.Connection):
         """Whether it was closed: nothing else ends it."""
         return self._connection is None
 
-    def defer(self, text: str, values: Sequence[Any] = ()) -> None:
-        """Have a statement run with what is asked next; what it returns is not wanted."""
-        self._deferred.append((text, values))
+    def defer(self, text: str, values: Sequence[Any] = (), rows: int | None = None) -> None:
+        """Have a statement run with what is asked next; it may have to return so many rows."""
+        self._deferred.append(Deferred(text, values, rows))
 
     async def ask(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
         """Run a statement; return its rows."""
@@ -68,11 +70,6 @@ class OneHop(aiosqlite.Connection):
     async def ask_each(self, text: str, many: Sequence[Any]) -> None:
         """Run a statement with each of many values."""
         await self.cursor().executemany(text, many)
-
-    async def all_or_none(self, text: str, values: Sequence[Any], rows: int) -> list[Any]:
-        """Run a statement as a transaction, kept if it returns so many rows; return its rows."""
-        found: list[Any] = await self.through(_all_or_none, text, values, rows)
-        return found
 
     async def commit(self) -> None:
         """Commit the transaction, if there is one."""
@@ -147,12 +144,12 @@ class Cursor:
 
 def _after(
     connection: sqlite3.Connection,
-    deferred: Sequence[tuple[str, Sequence[Any]]],
+    deferred: Sequence[Deferred],
     work: Callable[..., Any],
     arguments: tuple[Any, ...],
 ) -> Any:
-    for text, values in deferred:
-        _rows(connection, text, values)
+    for one in deferred:
+        one.check(_rows(connection, one.text, one.values))
     return work(connection, *arguments)
 
 
@@ -164,19 +161,6 @@ def _is_locked(error: sqlite3.OperationalError) -> bool:
 def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         connection.rollback()
-
-
-def _all_or_none(
-    connection: sqlite3.Connection, text: str, values: Sequence[Any], rows: int
-) -> list[Any]:
-    _rows(connection, "BEGIN IMMEDIATE", ())
-    try:
-        found = _rows(connection, text, values)
-        if len(found) == rows:
-            connection.commit()
-        return found
-    finally:
-        _roll_back(connection)
 
 
 def _rows(connection: sqlite3.Connection, text: str, values: Sequence[Any]) -> list[Any]:

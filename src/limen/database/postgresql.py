@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from limen.database.connections import Connections, driver_of
+from limen.database.connections import Connections, Deferred, driver_of
 from limen.database.engine import Database
 from limen.events import Events
 
@@ -128,15 +128,15 @@ class Connection(psycopg.AsyncConnection[Any]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._deferred: list[tuple[str, Any]] = []
+        self._deferred: list[Deferred] = []
 
     @property
     def is_broken(self) -> bool:
         return self.closed or self.pgconn.pipeline_status != PipelineStatus.OFF
 
-    def defer(self, text: str, values: Any = None) -> None:
-        """Have a statement run before what is asked next; what it returns is not wanted."""
-        self._deferred.append((text, values))
+    def defer(self, text: str, values: Any = None, rows: int | None = None) -> None:
+        """Have a statement run before what is asked next; it may have to return so many rows."""
+        self._deferred.append(Deferred(text, values, rows))
 
     async def ask(self, text: str, values: Any = None) -> Sequence[tuple[Any, ...]]:
         """Run a statement; return its rows."""
@@ -147,15 +147,11 @@ class Connection(psycopg.AsyncConnection[Any]):
         """Run a statement with each of many values."""
         await self.cursor().executemany(cast(Any, text), many)
 
-    async def all_or_none(self, text: str, values: Any, rows: int) -> Sequence[tuple[Any, ...]]:
-        """Run a statement as a transaction, kept if it returns so many rows; return its rows."""
-        self.defer("BEGIN")
-        found = await self.ask(text, values)
-        await (self.commit() if len(found) == rows else self.rollback())
-        return found
-
     async def commit(self) -> None:
-        """Commit what was begun."""
+        """Commit what was begun, once as many rows have come as should."""
+        if any(one.rows is not None for one in self._deferred):
+            async with self.together():
+                pass
         if self._deferred:
             await self.execute("COMMIT")
         else:
@@ -171,9 +167,14 @@ class Connection(psycopg.AsyncConnection[Any]):
         """Send what was deferred together with what is asked in the block."""
         deferred, self._deferred = self._deferred, []
         async with self.pipeline() if deferred and self.sends_together else nullcontext():
-            for text, values in deferred:
-                await psycopg.AsyncCursor(self).execute(cast(Any, text), values)
+            asked = [
+                await psycopg.AsyncCursor(self).execute(cast(Any, one.text), one.values)
+                for one in deferred
+            ]
             yield
+        for one, cursor in zip(deferred, asked, strict=True):
+            if one.rows is not None:
+                one.check(await cursor.fetchall())
 
 
 class Cursor(psycopg.AsyncCursor[Any]):

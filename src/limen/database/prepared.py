@@ -47,15 +47,6 @@ class Prepared:
         found = await driver_of(connection).ask(compiled.text, compiled.given(values))
         return [self._row._make(row) for row in found]
 
-    async def all_or_none(
-        self, connection: AsyncConnection, values: Mapping[str, object], rows: int
-    ) -> list[Any]:
-        """Run it as a transaction of its own, kept if it returns so many rows; return them."""
-        compiled = self._for(connection.dialect)
-        driver, given = driver_of(connection), compiled.given(values)
-        found = await driver.all_or_none(compiled.text, given, rows)
-        return [self._row._make(row) for row in found]
-
     async def row(self, connection: AsyncConnection, values: Mapping[str, object]) -> Any:
         """Run it, and return its row, or None.
 
@@ -67,10 +58,20 @@ class Prepared:
             raise MultipleResultsFound
         return found[0] if found else None
 
-    def later(self, connection: AsyncConnection, values: Mapping[str, object]) -> None:
-        """Run it with the next statement of this transaction, or its commit, for what it does."""
+    def later(
+        self,
+        connection: AsyncConnection,
+        values: Mapping[str, object],
+        *,
+        rows: int | None = None,
+    ) -> None:
+        """Run it with the next statement of this transaction, or its commit, for what it does.
+
+        If it has to return so many `rows`, and does not, that raises UnexpectedRows, and nothing
+        is committed. The rows are the driver's.
+        """
         compiled = self._for(connection.dialect)
-        driver_of(connection).defer(compiled.text, compiled.given(values))
+        driver_of(connection).defer(compiled.text, compiled.given(values), rows)
 
     async def each(self, connection: AsyncConnection, many: Sequence[Mapping[str, object]]) -> None:
         """Run it with each of many values, in one go, for what it does alone."""
