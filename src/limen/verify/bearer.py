@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 from limen.verify.errors import InvalidAuthorization, MissingToken
 
-_BEARER = re.compile(rb"(?i:bearer) +([A-Za-z0-9._~+/-]+=*)")
+_BEARER = re.compile(rb"(?i:bearer) ++([A-Za-z0-9._~+/-]++=*+)")
 _SCHEME = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: .*)?", re.DOTALL)
 
 

@@ -33,7 +33,7 @@ MAX_HEADER_BYTES = 512
 HEADERS = 64
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # the alphabet of base64; in a token neither occurs
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}")
+_COMPACT = re.compile(r"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){2}")
 _HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
 
 
