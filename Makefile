@@ -34,7 +34,7 @@ soak: install ## Break everything for 15 to 25 minutes: KILLS=1000 REPEAT=10 TIM
 bench: install ## Measure against the limits and the peers: some twenty minutes on a quiet machine
 	$(BIN)/python -m benchmarks
 
-bench-quick: install ## The same, less exactly, in under three minutes
+bench-quick: install ## What has a target, less exactly, in some three minutes
 	$(BIN)/python -m benchmarks --quick
 
 lint: install ## Check style, types and layers

@@ -140,3 +140,8 @@ def interleaved(
 def ratio(rates: Rates, arm: str, to: str) -> Figure:
     """Return how many times the one arm's figure the other's is, within each cycle."""
     return rates.figure(lambda cycle: cycle[arm] / cycle[to])
+
+
+def at_best(rates: Rates, arm: str, to: str) -> Figure | None:
+    """Return the same of the least program, which only a full run measures."""
+    return ratio(rates, arm, to) if arm in rates.kept[0] else None
