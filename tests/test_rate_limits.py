@@ -301,6 +301,35 @@ async def test_no_more_than_the_quota_are_in_flight_together(
     assert limits._lanes.is_empty
 
 
+async def test_a_slot_that_comes_free_while_one_looks_is_not_missed(
+    limen: Limen, limits: RateLimits, ada: Bucket
+) -> None:
+    """What was read says that the bucket is full; whoever was in flight has succeeded since."""
+    await admitted(limits, ada, of=4)
+    in_flight, may_end, ended = (asyncio.Event() for _ in range(3))
+
+    async def succeed() -> None:
+        async with limits.attempt(ada) as attempt:
+            in_flight.set()
+            await may_end.wait()
+            await give_back(limen, limits, attempt)
+        ended.set()
+
+    async def look_slowly(call: Call) -> Any:
+        found = await call.make()
+        if call.text.startswith("SELECT rate_limits") and not may_end.is_set():
+            may_end.set()
+            await ended.wait()
+        return found
+
+    last = asyncio.create_task(succeed())
+    await in_flight.wait()
+    with watching(look_slowly):
+        assert await admits(limits, ada)
+    await last
+    assert may_end.is_set()  # it has looked
+
+
 async def test_of_a_crowd_at_a_full_bucket_most_only_look(limits: RateLimits, ada: Bucket) -> None:
     """Each that tried to write would keep honest people's requests waiting for the writer."""
     written: list[str] = []

@@ -61,14 +61,19 @@ class Lanes:
         """Whether one of these lanes, in which the caller is, was found full meanwhile."""
         return any(self._lanes[name].was_full for name in names)
 
-    async def another_decided(self, names: Collection[str]) -> bool:
-        """Wait for a decision in these lanes; False if one has none to wait for, or it is late."""
-        lanes = [self._lanes[name] for name in names]
-        if not all(lane.undecided for lane in lanes):
+    def next_decisions(self, names: Iterable[str]) -> Mapping[str, asyncio.Event]:
+        """Return the next decision in each lane, from before one looks whether it is full."""
+        return {name: self._lanes[name].decision for name in names}
+
+    async def another_decided(self, decisions: Mapping[str, asyncio.Event]) -> bool:
+        """Wait for one of these decisions; False if a lane has none to wait for, or it is late."""
+        if any(decision.is_set() for decision in decisions.values()):
+            return True  # while the others were looked at
+        if not all(self._lanes[name].undecided for name in decisions):
             return False
         try:
             async with asyncio.timeout(self._patience):  # wait_for would swallow a cancellation
-                await lanes[0].decision.wait()
+                await next(iter(decisions.values())).wait()
         except TimeoutError:
             return False
         return True

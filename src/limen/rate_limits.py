@@ -147,14 +147,19 @@ class RateLimits:
             yield attempt
 
     async def _take_in_turn(self, buckets: tuple[Bucket, ...]) -> Attempt:
+        rows = [bucket.row for bucket in buckets]
+        looks = self._lanes.were_full(rows)
         while True:
+            decisions = self._lanes.next_decisions(rows)
             try:
-                if self._lanes.were_full(bucket.row for bucket in buckets):
+                if looks:
                     await self._look(buckets)
                 return await self._take(buckets)
+            except UnexpectedRows:
+                looks = True  # which of them is full, and for how long?
             except _Full as full:
                 self._lanes.found_full(full.rows)
-                if not await self._lanes.another_decided(full.rows):
+                if not await self._lanes.another_decided({r: decisions[r] for r in full.rows}):
                     raise self._refused(full) from None
 
     def _refused(self, full: "_Full") -> TooManyAttempts:
@@ -163,21 +168,21 @@ class RateLimits:
 
     async def _look(self, buckets: Sequence[Bucket]) -> None:
         """Raise _Full if one of them is, with a statement that only reads."""
-        waits = await self._waits(buckets, self._clock())
+        by_row, now, row = {bucket.row: bucket for bucket in buckets}, self._clock(), rate_limits.c
+        asked = select(row.bucket, row.stamps).where(row.bucket.in_(by_row))
+        async with self._database.read() as connection:
+            found = (await connection.execute(asked)).all()
+        waits = {by_row[name]: _wait(stamps, by_row[name].policy, now) for name, stamps in found}
         if full := {bucket: wait for bucket, wait in waits.items() if wait > 0}:
             raise _Full(full)
 
     async def _take(self, buckets: tuple[Bucket, ...]) -> Attempt:
+        """Take a slot in every bucket, or raise UnexpectedRows: one of them has none."""
         now = self._clock()
         attempt = Attempt(buckets, f"{now:0{_MOMENT_WIDTH}d}-{secrets.token_hex(4)};")
         taking, every = self._taking(len(buckets)), len(buckets)
-        try:
-            async with self._takers, self._database.write() as connection:
-                taking.later(connection, _values(attempt, now), rows=every)
-        except UnexpectedRows as unexpected:
-            admitted = {row for (row,) in unexpected.rows}
-            refusing = [bucket for bucket in buckets if bucket.row not in admitted]
-            raise _Full(await self._waits(refusing, now)) from None
+        async with self._takers, self._database.write() as connection:
+            taking.later(connection, _values(attempt, now), rows=every)
         return attempt
 
     def _taking(self, buckets: int) -> Prepared:
@@ -186,21 +191,9 @@ class RateLimits:
             self._statements[buckets] = Prepared(statement)
         return self._statements[buckets]
 
-    async def _waits(self, buckets: Sequence[Bucket], now: int) -> dict[Bucket, int]:
-        """Return the microseconds until each bucket has room; where that is not above 0, it has."""
-        by_row = {bucket.row: bucket for bucket in buckets}
-        row = rate_limits.c
-        asked = select(row.bucket, row.stamps).where(row.bucket.in_(by_row))
-        async with self._database.read() as connection:
-            rows = (await connection.execute(asked)).all()
-        waits = dict.fromkeys(buckets, 0)
-        for row, stamps in rows:
-            waits[by_row[row]] = _wait(stamps, by_row[row].policy, now)
-        return waits
-
 
 class _Full(Exception):
-    """These buckets are full, for so long; it rolls back the transaction that found them so."""
+    """These buckets are full, for so long."""
 
     def __init__(self, waits: Mapping[Bucket, int]) -> None:
         super().__init__()

@@ -26,11 +26,7 @@ T = TypeVar("T")
 
 
 class UnexpectedRows(Exception):
-    """A deferred statement returned `rows`, and not as many as it should."""
-
-    def __init__(self, rows: Sequence[Any]) -> None:
-        super().__init__(f"A statement returned {len(rows)} rows.")
-        self.rows = rows
+    """A deferred statement did not return as many rows as it should."""
 
 
 class Deferred(NamedTuple):
@@ -43,7 +39,7 @@ class Deferred(NamedTuple):
     def check(self, found: Sequence[Any]) -> None:
         """Raise UnexpectedRows if these are not what is meant."""
         if self.rows is not None and len(found) != self.rows:
-            raise UnexpectedRows(found)
+            raise UnexpectedRows
 
 
 class Driver(Protocol):

@@ -68,7 +68,7 @@ class Prepared:
         """Run it with the next statement of this transaction, or its commit, for what it does.
 
         If it has to return so many `rows`, and does not, that raises UnexpectedRows, and nothing
-        is committed. The rows are the driver's.
+        is committed.
         """
         compiled = self._for(connection.dialect)
         driver_of(connection).defer(compiled.text, compiled.given(values), rows)
