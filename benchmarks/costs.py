@@ -33,6 +33,7 @@ import psycopg
 from fastapi import FastAPI
 from sqlalchemy import create_engine
 
+from benchmarks.population import addresses
 from limen.clock import system_clock
 from limen.database.migrate import migrate
 from limen.limen import Limen
@@ -194,7 +195,7 @@ async def newly(limen: Limen, person: Person) -> httpx2.Response:
 async def tables(bench: Bench) -> list[str]:
     """Tell how many bytes an account and a session take; return the keys of the sessions."""
     features, keys = bench.limen.features, list[str]()
-    people = [f"person{n}@example.com" for n in range(MANY)]
+    people = addresses(MANY)
     before = {name: sizes(bench, name) for name in ("accounts", "sessions")}
     new = "INSERT INTO accounts VALUES (%s, %s, %s, repeat('$', 97), 1, '', 0)"
     with bench.beside.cursor() as cursor:

@@ -8,6 +8,7 @@ both.
 import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import truediv
 from typing import Generic, TypeVar
 
 from benchmarks.noise import Noise
@@ -142,6 +143,10 @@ def ratio(rates: Rates, arm: str, to: str) -> Figure:
     return rates.figure(lambda cycle: cycle[arm] / cycle[to])
 
 
-def at_best(rates: Rates, arm: str, to: str) -> Figure | None:
-    """Return the same of the least program, which only a full run measures."""
-    return ratio(rates, arm, to) if arm in rates.kept[0] else None
+def at_best(
+    rates: Rates, arm: str, to: str, by: Callable[[float, float], float] = truediv
+) -> Figure | None:
+    """Return how the least program compares, by ratio or difference; only a full run has it."""
+    if arm not in rates.kept[0]:
+        return None
+    return rates.figure(lambda cycle: by(cycle[arm], cycle[to]))

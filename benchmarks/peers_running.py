@@ -1,4 +1,4 @@
-"""The peers, running: how each is served, and how one signs in there.
+"""The peers, and the least program, running: how each is served, and how one signs in there.
 
 Workloads take them from the table at the end, and treat them all alike.
 """
@@ -21,7 +21,7 @@ from benchmarks.hashing import THREADS
 from benchmarks.load import Asking
 from benchmarks.noise import ALL
 from benchmarks.population import COST, PASSWORD
-from benchmarks.processes import SECONDS, application, free_port, program
+from benchmarks.processes import SECONDS, Running, application, free_port, program
 from limen.stored_hashes.argon2 import argon2_hash
 
 APPLICATIONS = Path(__file__).with_name("peers")
@@ -35,6 +35,15 @@ def noted(peer: str, notes: list[str]) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, WrongAnswerError) as error:
         notes.append(f"{peer} was not measured: {error}")
+
+
+def the_least(
+    bench: Bench, database: str, algorithm: str, *, cores: frozenset[int] = ALL
+) -> AbstractContextManager[Running]:
+    """Serve what signs in and refreshes and does nothing else, on "SQLite" or "PostgreSQL"."""
+    place = bench.data().parent / "least.db" if database == "SQLite" else bench.postgresql()
+    given = {"BENCH_DATABASE": str(place), "BENCH_ALGORITHM": algorithm}
+    return application("apps.least:app", given, cores=cores)
 
 
 @contextmanager

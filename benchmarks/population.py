@@ -48,6 +48,11 @@ class Population:
         return [pair.refresh_token for pair in self.tokens]
 
 
+def addresses(people: int) -> list[str]:
+    """Return the e-mail addresses of so many people, the same ones each time."""
+    return [f"person{n}@example.com" for n in range(people)]
+
+
 def populate(
     data: Path, database_url: str | None, *, people: int, sessions: int, algorithm: str = "RS256"
 ) -> Population:
@@ -75,7 +80,7 @@ async def _populate(settings: Settings, people: int, sessions: int) -> Populatio
 
 async def _accounts(features: Features, people: int) -> list[tuple[str, str]]:
     stored, now = argon2_hash(PASSWORD, COST), system_clock()
-    made = [(secrets.token_hex(16), f"person{n}@example.com") for n in range(people)]
+    made = [(secrets.token_hex(16), email) for email in addresses(people)]
     rows = [
         {
             "user_id": user_id,

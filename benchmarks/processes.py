@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -96,14 +96,6 @@ def application(
             yield Running(url, process.pid)
         finally:
             process.kill()
-
-
-def the_least(
-    database: Path | str, algorithm: str, *, cores: frozenset[int] = ALL
-) -> AbstractContextManager[Running]:
-    """Serve what signs in and refreshes and does nothing else, on an empty database of its own."""
-    given = {"BENCH_DATABASE": str(database), "BENCH_ALGORITHM": algorithm}
-    return application("apps.least:app", given, cores=cores)
 
 
 @contextmanager

@@ -5,12 +5,12 @@ threads that hash are by far the busiest of the others.
 """
 
 import statistics
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.hashing import THREADS
+from benchmarks.load import Served
 
 
 class Share(NamedTuple):
@@ -22,22 +22,21 @@ class Share(NamedTuple):
 
 
 class Profile:
-    """What the requests took that a process answered, a share for each time it was watched."""
+    """What the requests took that a process answered, a share for each time it was asked."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._shares: list[Share] = []
 
-    @contextmanager
-    def watch(self) -> Iterator[list[int]]:
-        """Watch the process in the block, which appends how many requests were answered in it."""
-        before, answered = self._ran(), list[int]()
-        yield answered
+    def of(self, asking: Callable[[], Served]) -> Served:
+        """Ask, and note what each request took meanwhile."""
+        before, served = self._ran(), asking()
         ran = {thread: ran - before.get(thread, 0) for thread, ran in self._ran().items()}
         loop = ran.pop(self._pid)
         busiest = sorted(ran.values(), reverse=True)
         parts = (loop, sum(busiest[:THREADS]), sum(busiest[THREADS:]))
-        self._shares.append(Share(*(part / 1e6 / sum(answered) for part in parts)))
+        self._shares.append(Share(*(part / 1e6 / served.answers for part in parts)))
+        return served
 
     def note(self, what: str) -> str:
         """Say in words what the median was."""

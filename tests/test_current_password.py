@@ -2,10 +2,10 @@
 
 import pytest
 
+from limen.clients import Client
 from limen.errors import AccountNotFound, Busy, TooManyAttempts, WrongPassword
 from limen.events import Event, SignIn
 from limen.limen import Limen
-from limen.login import Client
 from tests.crowds import full
 from tests.people import PASSWORD, Person
 from tests.stored import slots_taken

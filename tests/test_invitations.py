@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from limen.accounts import Account
+from limen.clients import Client
 from limen.database.schema import accounts as table
 from limen.database.schema import codes
 from limen.errors import (
@@ -18,7 +19,6 @@ from limen.errors import (
 from limen.events import AccountChanged, Event, Registered
 from limen.invitations import Invitations
 from limen.limen import Limen
-from limen.login import Client
 from limen.stored_hashes import front_of
 from tests.clock import ManualClock
 from tests.mailbox import last_mail, mails

@@ -7,11 +7,11 @@ from dataclasses import replace
 import httpx2
 import pytest
 
+from limen.clients import Client
 from limen.database.schema import rate_limits, sessions
 from limen.errors import Busy
 from limen.events import Event, PasswordUpgraded, SignIn
 from limen.limen import Limen
-from limen.login import Client
 from tests.clock import ManualClock
 from tests.crowds import full, hashes, occupied, until
 from tests.people import PASSWORD, Person, attempt, calling_from, guess, somebody

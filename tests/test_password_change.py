@@ -5,11 +5,11 @@ import asyncio
 import httpx2
 import pytest
 
+from limen.clients import Client
 from limen.database.schema import sessions
 from limen.errors import Busy, DatabaseUnavailable, WrongPassword
 from limen.events import AccountChanged, Event, SessionEnded, SignIn
 from limen.limen import Limen
-from limen.login import Client
 from tests.crowds import full, hashes, occupied, until
 from tests.mailbox import mails
 from tests.people import PASSWORD, Person, attempt, calling_from, has_failed, somebody

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 import httpx2
 import pytest
 
+from limen.clients import Client
 from limen.clock import SECOND
 from limen.database.schema import audit, audit_pending, sessions
 from limen.errors import Busy, DatabaseUnavailable, InvalidCode
 from limen.events import AccountChanged, CodeIssued, CodeRefused, Event, SessionEnded
 from limen.limen import Limen
-from limen.login import Client
 from tests.clock import ManualClock
 from tests.crowds import full, hashes, occupied, until
 from tests.mailbox import Mailed, answered, last_mail, mails

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from limen.clients import Client
 from limen.database.schema import accounts, audit, audit_pending
 from limen.errors import (
     Busy,
@@ -19,7 +20,6 @@ from limen.errors import (
 )
 from limen.events import Event
 from limen.limen import Limen
-from limen.login import Client
 from limen.origin import Origin, coming_from
 from limen.registration import Registration
 from limen.settings import Limit, Settings

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from benchmarks.bound import signer
 from benchmarks.hashing import THREADS
-from benchmarks.population import COST, PASSWORD
+from benchmarks.population import COST, PASSWORD, addresses
 from limen.hashing import NICENESS
 from limen.stored_hashes import matches
 from limen.stored_hashes.argon2 import argon2_hash
@@ -72,8 +72,7 @@ def _populate() -> None:
     connection, stored = _connected(), argon2_hash(PASSWORD, COST)
     connection.execute("CREATE TABLE people (email TEXT PRIMARY KEY, stored TEXT)")
     connection.execute("CREATE TABLE sessions (fid TEXT PRIMARY KEY, gen INTEGER, at BIGINT)")
-    for n in range(PEOPLE):
-        person = f"person{n}@example.com"
+    for person in addresses(PEOPLE):
         connection.execute(_written("INSERT INTO people VALUES (?, ?)"), (person, stored))
     connection.close()
 

@@ -12,11 +12,11 @@ from benchmarks.bench import Bench, Result
 from benchmarks.figures import Finding, Target, at_best, interleaved, ratio
 from benchmarks.load import Asking, ask
 from benchmarks.peers_running import PEERS, noted, signed_in
-from benchmarks.population import populate
+from benchmarks.population import addresses, populate
 from benchmarks.processes import CLIENTS, SERVERS, application, limen_serves, on
 
 SESSIONS = 100
-EMAILS = [f"person{n}@example.com" for n in range(4)]  # who sign in at a peer
+EMAILS = addresses(4)  # who sign in at a peer
 
 APPS = {
     "plain ASGI, unguarded": "apps.plain:unguarded",

@@ -4,14 +4,16 @@ import asyncio
 import statistics
 from collections.abc import Sequence
 from contextlib import ExitStack
+from operator import sub
 
 from benchmarks.asking import AUTH, JSON, RS256, TRUSTING, on_database
 from benchmarks.bench import Bench, Result
 from benchmarks.client import Client, request
-from benchmarks.figures import Figure, Finding, Rates, Target, WrongAnswerError, interleaved
+from benchmarks.figures import Finding, Target, WrongAnswerError, at_best, interleaved
 from benchmarks.hashing import hash_time
+from benchmarks.peers_running import the_least
 from benchmarks.population import PASSWORD, populate
-from benchmarks.processes import limen_serves, the_least
+from benchmarks.processes import limen_serves
 
 PEOPLE = 1000
 HASH_SECONDS = 0.035  # about what one takes, for how many fit into an arm's time
@@ -31,24 +33,17 @@ def run(bench: Bench) -> Result:
             ).url
             arms[f"limen, {name}"] = _Logins(served, people.emails)
             if not bench.pace.quick:
-                database = data.parent / "least.db" if url is None else bench.postgresql()
-                running = stack.enter_context(the_least(database, "RS256"))
+                running = stack.enter_context(the_least(bench, name, "RS256"))
                 arms[f"the least, {name}"] = _Logins(running.url, people.emails)
         medians = interleaved(bench.pace, bench.noise, arms)
     result = Result.of(medians, "ms")
     for name in DATABASES:
         more = medians.figure(lambda cycle, name=name: cycle[f"limen, {name}"] - cycle["hash"])  # type: ignore[misc]
         what = f"login latency over its hash, {name}, median"
-        target, least = Target(most=3.0), _at_best(medians, f"the least, {name}")
+        target, least = Target(most=3.0), at_best(medians, f"the least, {name}", "hash", sub)
         result.findings.append(Finding(what, more, "ms", target, "the hash alone", least))
     result.notes.append(f"one hash took {result.arms['hash'].median:.1f} ms")
     return result
-
-
-def _at_best(medians: Rates, arm: str) -> Figure | None:
-    if arm not in medians.kept[0]:
-        return None
-    return medians.figure(lambda cycle: cycle[arm] - cycle["hash"])
 
 
 class _Logins:

@@ -9,15 +9,15 @@ from benchmarks.figures import Finding, Target, at_best, interleaved, ratio
 from benchmarks.hashing import HASH_LOOP, hash_loop
 from benchmarks.load import Asking, ask
 from benchmarks.noise import wait_until_idle
-from benchmarks.peers_running import PEERS, noted
-from benchmarks.population import populate
-from benchmarks.processes import Running, limen_serves, the_least
+from benchmarks.peers_running import PEERS, noted, the_least
+from benchmarks.population import addresses, populate
+from benchmarks.processes import Running, limen_serves
 from benchmarks.profile import Profile
 
 CLIENTS = 64
 PEOPLE = 1000
 DATABASES = ("SQLite", "PostgreSQL")
-EMAILS = [f"person{n}@example.com" for n in range(PEOPLE)]
+EMAILS = addresses(PEOPLE)
 
 Arm = Callable[[float], float]
 
@@ -58,8 +58,7 @@ def _ours(bench: Bench, stack: ExitStack) -> dict[str, tuple[Running, Asking]]:
         limen = stack.enter_context(limen_serves(data, settings))
         served[f"limen, {name}"] = (limen, sign_in(people.emails, CLIENTS))
         if not bench.pace.quick:
-            database = data.parent / "least.db" if url is None else bench.postgresql()
-            least = stack.enter_context(the_least(database, "RS256"))
+            least = stack.enter_context(the_least(bench, name, "RS256"))
             served[f"the least, {name}"] = (least, sign_in(EMAILS, CLIENTS))
     return served
 
@@ -83,9 +82,7 @@ class _Profiled:
         self._asking = asking
 
     def __call__(self, seconds: float) -> float:
-        with self.profile.watch() as answered:
-            served = ask(self._url, self._asking, seconds)
-            answered.append(served.answers)
+        served = self.profile.of(lambda: ask(self._url, self._asking, seconds))
         wait_until_idle()  # what was asked for last would be hashed beside the next arm
         return served.rate
 

@@ -12,12 +12,12 @@ from benchmarks.bench import Bench, Result
 from benchmarks.bound import Bound
 from benchmarks.figures import Finding, Target, at_best, interleaved, ratio
 from benchmarks.load import Asking, ask
-from benchmarks.peers_running import django, noted, signed_in
-from benchmarks.population import populate
-from benchmarks.processes import CLIENTS, SERVERS, limen_serves, on, the_least
+from benchmarks.peers_running import django, noted, signed_in, the_least
+from benchmarks.population import addresses, populate
+from benchmarks.processes import CLIENTS, SERVERS, limen_serves, on
 
 CONNECTIONS = 16
-EMAILS = [f"person{n}@example.com" for n in range(1000)]
+EMAILS = addresses(1000)
 SIGNING = {"RS256": RS256, "ES256": ES256}
 DATABASES = ("SQLite", "PostgreSQL")
 PEER = "simplejwt, PostgreSQL"
@@ -44,8 +44,8 @@ def run(bench: Bench) -> Result:
                 arms[f"limen, {place}"] = _Chains(served.url, people.refresh_tokens[CONNECTIONS:])
                 if bench.pace.quick:
                     continue
-                database = data.parent / "least.db" if url is None else bench.postgresql()
-                running = stack.enter_context(the_least(database, algorithm, cores=SERVERS))
+                least = the_least(bench, name, algorithm, cores=SERVERS)
+                running = stack.enter_context(least)
                 asking = sign_in(EMAILS[: CONNECTIONS * turns], 1)
                 tokens = signed_in(running.url, asking, HANDED_OUT)
                 arms[f"the least, {place}"] = _Chains(running.url, tokens)
@@ -64,9 +64,9 @@ def run(bench: Bench) -> Result:
             place = f"{name}, {algorithm}"
             share = ratio(rates, f"limen, {place}", f"bound, {place}")
             against = "signature + bare one-row update"
-            least = at_best(rates, f"the least, {place}", f"bound, {place}")
+            best = at_best(rates, f"the least, {place}", f"bound, {place}")
             what, target = f"refresh, {place}", Target(least=0.5)
-            result.findings.append(Finding(what, share, "×", target, against, least))
+            result.findings.append(Finding(what, share, "×", target, against, best))
     if PEER in result.arms:
         times = ratio(rates, "limen, PostgreSQL, RS256", PEER)
         what = "refresh, PostgreSQL, RS256"

@@ -6,8 +6,8 @@ revoked ones, wherever that is followed. Its address is free: whoever registers 
 """
 
 from limen.account_changes import AccountChanges
+from limen.clients import Client
 from limen.current_password import CurrentPassword
-from limen.login import Client
 from limen.revocation import RevocationLog
 from limen.verify.claims import Claims
 from limen.verify.errors import InvalidToken

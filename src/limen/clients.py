@@ -19,6 +19,7 @@ callers choose the one that their proxy does not overwrite.
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -62,6 +63,14 @@ _FORWARDED = re.compile(
     r"(?:(?P<v4>[0-9.]{7,15})|\[(?P<v6>[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40})\])(?::[0-9]{1,5})?"
     r"|(?P<bare>[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40})"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who is calling: the address that was found for it, and the device token it sent."""
+
+    address: str
+    device: str | None = field(default=None, repr=False)
 
 
 class ClientAddresses:

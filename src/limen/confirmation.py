@@ -18,9 +18,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from limen.accounts import Account, Accounts
+from limen.clients import Client
 from limen.errors import InvalidCode
 from limen.events import Purpose
-from limen.login import Client, Login
+from limen.login import Login
 from limen.mailed_codes import MailedCodes, Presented
 from limen.verify.claims import Claims
 from limen.verify.errors import MissingToken

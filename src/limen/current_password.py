@@ -6,8 +6,9 @@ it, so changing what lets its owner in asks for the password again. It is checke
 """
 
 from limen.accounts import Account, Accounts
+from limen.clients import Client
 from limen.errors import InvalidCredentials, WrongPassword
-from limen.login import Client, Login
+from limen.login import Login
 
 
 class CurrentPassword:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from limen.account_changes import AccountChanges
 from limen.accounts import Accounts
+from limen.clients import Client
 from limen.clock import Clock
 from limen.codes import Redeemed
 from limen.confirmation import Confirmation, Confirming
@@ -28,7 +29,6 @@ from limen.current_password import CurrentPassword
 from limen.database.schema import accounts as table
 from limen.emails import Email, Emails
 from limen.errors import AccountNotFound, InvalidCode
-from limen.login import Client
 from limen.mail import Mail
 from limen.mail_requests import MailRequests
 from limen.mailed_codes import MailedCodes

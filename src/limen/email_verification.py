@@ -19,11 +19,11 @@ from typing import Any
 
 from limen.account_changes import AccountChanges
 from limen.accounts import Account, Accounts
+from limen.clients import Client
 from limen.clock import Clock
 from limen.confirmation import Confirmation, Confirming
 from limen.emails import Emails
 from limen.errors import InvalidCode
-from limen.login import Client
 from limen.mail_requests import MailRequests
 from limen.mailed_codes import MailedCodes
 from limen.revocation import Change, RevocationLog

@@ -27,7 +27,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from limen.accounts import Account, Accounts
-from limen.clients import bucket
+from limen.clients import Client, bucket
 from limen.custom_claims import CustomClaims
 from limen.database.connections import UnexpectedRows
 from limen.database.engine import Database
@@ -50,14 +50,6 @@ from limen.rate_limits import Attempt, Bucket, Policy, RateLimits
 from limen.revocation import Change, RevocationLog
 from limen.sessions import Session, Sessions
 from limen.tokens import TokenPair, Tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Who is calling: its address as `limen.clients` found it, and the device token it sent."""
-
-    address: str
-    device: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

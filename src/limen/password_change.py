@@ -9,9 +9,9 @@ owner is told by mail, as it may not have been him.
 """
 
 from limen.account_changes import AccountChanges, new_password
+from limen.clients import Client
 from limen.current_password import CurrentPassword
 from limen.errors import InvalidRequest
-from limen.login import Client
 from limen.mail import Mail
 from limen.passwords import Passwords
 from limen.revocation import RevocationLog

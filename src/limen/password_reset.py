@@ -24,13 +24,13 @@ from sqlalchemy import func
 
 from limen.account_changes import AccountChanges, new_password
 from limen.accounts import Account, Accounts
+from limen.clients import Client
 from limen.clock import Clock
 from limen.codes import Redeemed
 from limen.database.schema import accounts as table
 from limen.devices import Devices
 from limen.emails import Emails
 from limen.errors import AccountNotFound, InvalidCode
-from limen.login import Client
 from limen.mail import Mail, Message
 from limen.mail_requests import MailRequests
 from limen.mailed_codes import MailedCodes

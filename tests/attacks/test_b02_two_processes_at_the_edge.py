@@ -10,10 +10,10 @@ import random
 
 import pytest
 
+from limen.clients import Client
 from limen.clock import SECOND
 from limen.errors import InvalidCredentials, TooManyAttempts
 from limen.limen import Limen
-from limen.login import Client
 from tests.clock import ManualClock
 from tests.exact_log import ExactLog
 from tests.people import PASSWORD

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from limen.accounts import Account
+from limen.clients import Client
 from limen.database.schema import codes
 from limen.errors import InvalidCode, InvalidRequest, WrongPassword
 from limen.events import Purpose
 from limen.limen import Limen
-from limen.login import Client
 from limen.stored_hashes import matches
 from tests.clock import ManualClock
 from tests.mailbox import Mailed, last_mail

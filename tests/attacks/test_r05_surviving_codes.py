@@ -11,9 +11,9 @@ from dataclasses import replace
 import httpx2
 import pytest
 
+from limen.clients import Client
 from limen.events import Purpose
 from limen.limen import Limen
-from limen.login import Client
 from tests.clock import ManualClock
 from tests.mailbox import last_mail
 from tests.people import AUTH, PASSWORD, Person, forgot, reset

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from limen.clients import Client
 from limen.confirmation import Confirming
 from limen.database.schema import accounts
 from limen.errors import EmailTaken, InvalidCode
 from limen.limen import Limen
-from limen.login import Client
 from limen.settings import Limit, Settings
 from tests.clock import ManualClock
 from tests.mailbox import answered, last_mail

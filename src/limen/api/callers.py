@@ -12,10 +12,9 @@ from fastapi import Depends, Request, Response
 from fastapi.security import SecurityScopes
 
 from limen import origin as origins
-from limen.clients import UNKNOWN, ClientAddresses
+from limen.clients import UNKNOWN, Client, ClientAddresses
 from limen.devices import LIFETIME
 from limen.errors import InvalidRequest
-from limen.login import Client
 from limen.origin import Origin
 from limen.verify.claims import Claims
 from limen.verify.errors import MissingToken
